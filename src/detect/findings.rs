@@ -1,0 +1,39 @@
+//! What one request of telemetry comes down to.
+
+use crate::domain::{EntrySpan, RequestDigest, Series, Sighting, TraceId, TraceKey};
+
+/// Everything that a request leads to. Kept small: texts only where something failed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Findings {
+    /// What makes the request the same when it is sent again; `None` until the whole body was read.
+    pub digest: Option<RequestDigest>,
+    /// Spans in the request.
+    pub spans: u64,
+    /// Spans that were left out for good, with the reason: bad ids, …
+    pub rejected: Vec<(&'static str, u64)>,
+    /// The label sets that `entries` point to, each once.
+    pub series: Vec<Series>,
+    /// Entry spans in order.
+    pub entries: Vec<EntrySpan>,
+    /// Traces with something to remember, each once, in the order of their first finding.
+    pub traces: Vec<TraceFindings>,
+}
+
+/// The sightings of one service's part of one trace, in the order of the request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceFindings {
+    /// Names the pair of service and trace.
+    pub key: TraceKey,
+    /// `service_name` of its rows.
+    pub service_name: String,
+    /// The trace.
+    pub trace_id: TraceId,
+    /// What was seen.
+    pub sightings: Vec<Sighting>,
+}
+
+/// The traces of which every span is looked at, because something failed in them lately.
+pub trait OpenTraces {
+    /// Whether the trace is open.
+    fn is_open(&self, trace: TraceKey) -> bool;
+}

@@ -1,0 +1,38 @@
+//! Requests: what an entry span adds to the totals.
+
+use super::Hour;
+
+/// Upper bounds of the buckets of `redspan_request_duration_seconds`, in seconds.
+pub const DURATION_BUCKETS_SECONDS: [f64; 11] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// The label set of requests: `service_name, environment, endpoint, method`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Series {
+    /// See `api_errors.service_name`.
+    pub service_name: String,
+    /// See `api_errors.environment`.
+    pub environment: String,
+    /// See `api_errors.endpoint`.
+    pub endpoint: String,
+    /// See `api_errors.method`.
+    pub method: String,
+}
+
+/// One entry span: one request of its endpoint.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EntrySpan {
+    /// Hash of trace and span id: by it a span that comes again in another request is left out.
+    pub key: u64,
+    /// Index into the findings' list of series.
+    pub series: u32,
+    /// The hour in which the span ended (clamped like a row's time).
+    pub hour: Hour,
+    /// Duration in nanoseconds; 0 when it ended before it started.
+    pub duration_nanos: u64,
+    /// The span failed.
+    pub failed: bool,
+    /// How many requests it stands for (1 unless sampled by a known threshold).
+    pub stands_for: f64,
+}

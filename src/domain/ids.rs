@@ -1,0 +1,200 @@
+//! Ids. What comes from telemetry is named by the hash of what it is, so that the same thing has
+//! the same name in every replica, today and after a restart.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use uuid::Uuid;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Dimensions, Hour};
+
+/// Hashes a sequence of fields. Each field is closed by its length, so that no two different
+/// sequences feed the same bytes.
+#[derive(Clone)]
+pub struct NameHasher(Xxh3);
+
+impl NameHasher {
+    /// A hasher for one kind of name; `kind` keeps names of different kinds apart.
+    #[must_use]
+    pub fn new(kind: &str) -> Self {
+        let mut hasher = Self(Xxh3::new());
+        hasher.field(kind.as_bytes());
+        hasher
+    }
+
+    /// Adds one field.
+    pub fn field(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.update(bytes);
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self
+    }
+
+    /// The 128-bit hash of all fields.
+    #[must_use]
+    pub fn finish(&self) -> u128 {
+        self.0.digest128()
+    }
+
+    /// The same as a UUID version 8 (RFC 9562 §5.8: custom, here a hash).
+    #[must_use]
+    pub fn finish_uuid(&self) -> Uuid {
+        Uuid::new_v8(self.finish().to_be_bytes())
+    }
+}
+
+macro_rules! uuid_names {
+    ($($(#[$doc:meta])* $name:ident,)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    )+};
+}
+
+uuid_names! {
+    /// `api_errors.id`: the key of the sighting that was stored first among those the row is made
+    /// of; UUID v7 or the caller's own for errors logged through the API.
+    ErrorId,
+    /// `error_aggregations.id`.
+    AggregationId,
+    /// `error_traces.trace_key`: one service's part of one trace.
+    TraceKey,
+    /// The name of one sighting.
+    SightingKey,
+}
+
+impl TraceKey {
+    /// The key of a service's part of a trace. `service` is the row's `service_name`.
+    #[must_use]
+    pub fn new(service: &str, trace_id: TraceId) -> Self {
+        Self(
+            NameHasher::new("trace")
+                .field(service.as_bytes())
+                .field(&trace_id.0)
+                .finish_uuid(),
+        )
+    }
+}
+
+impl AggregationId {
+    /// The id of the hour's row for these dimensions.
+    #[must_use]
+    pub fn new(hour: Hour, dimensions: &Dimensions) -> Self {
+        let mut hasher = NameHasher::new("aggregation");
+        hasher
+            .field(&hour.start().as_micros().to_le_bytes())
+            .field(dimensions.service_name.as_bytes())
+            .field(dimensions.environment.as_bytes())
+            .field(dimensions.endpoint.as_bytes())
+            .field(dimensions.method.as_bytes())
+            .field(dimensions.severity.as_str().as_bytes())
+            .field(dimensions.category.as_str().as_bytes())
+            .field(
+                dimensions
+                    .external_service
+                    .as_deref()
+                    .unwrap_or("")
+                    .as_bytes(),
+            )
+            .field(&dimensions.status_code.unwrap_or(-1).to_le_bytes());
+        Self(hasher.finish_uuid())
+    }
+}
+
+macro_rules! hex_ids {
+    ($($(#[$doc:meta])* $name:ident $len:literal,)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; $len]);
+
+        impl $name {
+            /// The id of these bytes; `None` unless they are as many as the W3C demands and not all zero.
+            #[must_use]
+            pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+                let bytes: [u8; $len] = bytes.try_into().ok()?;
+                (bytes != [0; $len]).then_some(Self(bytes))
+            }
+
+            /// The id of its hexadecimal form, in either case.
+            #[must_use]
+            pub fn from_hex(text: &[u8]) -> Option<Self> {
+                let mut bytes = [0; $len];
+                if text.len() != 2 * $len {
+                    return None;
+                }
+                for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+                    *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+                }
+                Self::from_slice(&bytes)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                Self::from_hex(text.as_bytes())
+                    .ok_or_else(|| D::Error::custom(format!("{text:?} is no {}", stringify!($name))))
+            }
+        }
+    )+};
+}
+
+hex_ids! {
+    /// A W3C trace id, never all zero.
+    TraceId 16,
+    /// A W3C span id, never all zero.
+    SpanId 8,
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// `request_ledger.digest`: what makes a request the same request when it is sent again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RequestDigest(pub [u8; 16]);
+
+/// `error_aggregation_users.user_key`: a keyed hash of a user id, so that counting needs no id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct UserKey(pub i64);
+
+/// `fingerprint`: `<version>:<hash>`; the same for two errors of one kind.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(pub String);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

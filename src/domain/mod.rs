@@ -1,0 +1,18 @@
+//! The vocabulary: what an error, an hour, a sighting and their names are. No I/O, no async, no clock.
+
+mod entry;
+mod error;
+mod ids;
+mod kinds;
+mod sighting;
+mod time;
+
+pub use entry::{DURATION_BUCKETS_SECONDS, EntrySpan, Series};
+pub use error::{Aggregation, ApiError, Dimensions, ErrorGroup, GroupStatus, OTHER};
+pub use ids::{
+    AggregationId, ErrorId, Fingerprint, NameHasher, RequestDigest, SightingKey, SpanId, TraceId,
+    TraceKey, UserKey,
+};
+pub use kinds::{Category, PipelineStatus, Severity, StageStatus, UnknownName};
+pub use sighting::{Content, EntryFacts, Sighting, SightingKind, Thrown};
+pub use time::{Hour, Timestamp};

@@ -1,0 +1,189 @@
+//! What telemetry shows of a failure. `error_traces` keeps the sightings of a service's part of a
+//! trace in order of arrival; the rows of the trace follow from them alone.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Category, NameHasher, Severity, SightingKey, SpanId, TraceKey};
+
+/// What was seen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SightingKind {
+    /// A failed span with its exceptions.
+    FailedSpan,
+    /// An exception on a span that did not fail.
+    Exception,
+    /// An exception log record.
+    Log,
+    /// A span of an open trace that did not fail and has no exception: a parent link, and an
+    /// entry span's facts. Makes no row.
+    Span,
+}
+
+/// The part of an exception that other exceptions are compared with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Thrown {
+    /// What follows the last `.`, `:`, `\`, `$` or `/` of the type, without `*`; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub short_type: String,
+    /// The first line of the message, at most 256 bytes; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub first_line: String,
+}
+
+/// What an entry span knows about the request that it stands for.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EntryFacts {
+    /// See `api_errors.endpoint`.
+    pub endpoint: String,
+    /// See `api_errors.method`.
+    pub method: String,
+    /// HTTP status, or the equivalent of a gRPC code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<i32>,
+    /// See `api_errors.user_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// See `api_errors.request_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// See `api_errors.ip_address`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<String>,
+    /// See `api_errors.user_agent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// See `api_errors.request_headers`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_headers: Option<Map<String, Value>>,
+    /// The request is a health probe's or a synthetic agent's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub probe: bool,
+}
+
+/// One sighting. Everything that `resolve` decides by is here; the large texts are in `content`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sighting {
+    /// Names the sighting; a sighting that is there already changes nothing.
+    pub key: SightingKey,
+    /// What was seen.
+    pub kind: SightingKind,
+    /// The span it was seen on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<SpanId>,
+    /// That span's parent, in whatever service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_span_id: Option<SpanId>,
+    /// When the span ended, in nanoseconds since the Unix epoch, as sent.
+    #[serde(default)]
+    pub ended_at_nanos: u64,
+    /// When the sighting happened, in microseconds: the earliest time of its exceptions (clamped),
+    /// absent when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thrown_at_micros: Option<i64>,
+    /// When the span ended, in microseconds, clamped: the time of the row when nothing was thrown.
+    #[serde(default)]
+    pub ended_at_micros: i64,
+    /// The span is an entry span (DETECTION.md §8).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_entry: bool,
+    /// What the span itself says of endpoint, method, status, user, …; always present on
+    /// failures, and on entry spans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<EntryFacts>,
+    /// The exception it is about: the last one of a failed span.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thrown: Option<Thrown>,
+    /// `error.severity` said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_severity: Option<Severity>,
+    /// `error.category` said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_category: Option<Category>,
+    /// The category that follows from the origin itself, when the entry's status says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_category: Option<Category>,
+    /// Out of memory, stack overflow, a FATAL log record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub critical: bool,
+    /// Severity number of a log record (OTLP: 1–24); 0 for spans.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub log_severity: u8,
+    /// The rest of the row as it would be if this sighting stood alone. Absent for [`SightingKind::Span`],
+    /// and while the row that is built from this sighting keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Box<Content>>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
+impl Sighting {
+    /// Whether a row can be made of it.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        self.kind != SightingKind::Span
+    }
+
+    /// The name of a sighting: service and trace (in `trace`), span, kind, and what was thrown.
+    #[must_use]
+    pub fn key(
+        trace: TraceKey,
+        span: Option<SpanId>,
+        kind: SightingKind,
+        thrown: Option<&Thrown>,
+    ) -> SightingKey {
+        let mut hasher = NameHasher::new("sighting");
+        hasher
+            .field(trace.0.as_bytes())
+            .field(span.as_ref().map_or(&[], |span| &span.0[..]))
+            .field(&[kind as u8])
+            .field(thrown.map_or("", |thrown| &thrown.short_type).as_bytes())
+            .field(thrown.map_or("", |thrown| &thrown.first_line).as_bytes());
+        SightingKey(hasher.finish_uuid())
+    }
+}
+
+/// The columns of a row that come from the sighting it is built from, whatever stands above it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Content {
+    /// Never empty.
+    pub error_message: String,
+    /// The whole exception type; other exceptions are searched for in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// Stack trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_stack: Option<String>,
+    /// When the origin is a CLIENT or PRODUCER span.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_service: Option<String>,
+    /// See [`Content::external_service`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_error_code: Option<String>,
+    /// See [`Content::external_service`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_error_message: Option<String>,
+    /// Attributes, span, resource, earlier exceptions, flags; no key of `resolve`'s own
+    /// (`entry`, `evidence`).
+    #[serde(default)]
+    pub context: Map<String, Value>,
+    /// `service.version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_version: Option<String>,
+    /// `deployment.environment.name`.
+    #[serde(default)]
+    pub environment: String,
+    /// What kind of failure.
+    pub fingerprint: super::Fingerprint,
+}

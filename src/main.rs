@@ -1,0 +1,2 @@
+//! The `redspan` program.
+fn main() {}

@@ -1,0 +1,173 @@
+//! The only place that knows SQL. `ingest` is the writer's side: one transaction for each group of
+//! requests, driven by a list of changes; `reader` is everybody else's.
+
+mod changes;
+mod error;
+mod filter;
+
+pub use changes::{
+    AggregationDelta, Changes, GroupDelta, GroupState, Labels, MetricFamily, MetricTotal,
+    Regression, RequestTotalsDelta, StoredTrace, TraceIdentity, TraceWrite, UserDelta,
+};
+pub use error::StoreError;
+pub use filter::{
+    AggregationFilter, Cursor, ErrorFilter, ErrorStats, GroupFilter, Mismatch, Page, PageRequest,
+    Verification,
+};
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    Aggregation, ApiError, ErrorGroup, ErrorId, Fingerprint, Hour, RequestDigest, Timestamp,
+    TraceKey,
+};
+
+/// One database, SQLite or PostgreSQL.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// `sqlite` or `postgresql`, and where, without secrets: for people.
+    fn describe(&self) -> String;
+
+    /// A connection for the writer task, the only one that changes errors and hours. On SQLite
+    /// there is one in the process.
+    async fn writer(&self) -> Result<Box<dyn Ingest>, StoreError>;
+
+    /// Whether the database answers, within its own time limits.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// The keys of the traces touched since the instant, at most `limit`, latest first.
+    async fn open_traces(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(TraceKey, Timestamp)>, StoreError>;
+
+    /// One page of errors, newest first.
+    async fn get_errors(
+        &self,
+        filter: &ErrorFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ApiError>, StoreError>;
+
+    /// One error, soft-deleted or not. The id of a row that turned out to be another's leads to that one.
+    async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError>;
+
+    /// Figures over the errors that match, computed by the database.
+    async fn get_error_stats(&self, filter: &ErrorFilter) -> Result<ErrorStats, StoreError>;
+
+    /// One page of hours, latest first.
+    async fn get_aggregations(
+        &self,
+        filter: &AggregationFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Aggregation>, StoreError>;
+
+    /// One page of groups, last seen first.
+    async fn get_groups(
+        &self,
+        filter: &GroupFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ErrorGroup>, StoreError>;
+
+    /// Proves, in one snapshot, that every hour counts what its rows say, and tells where it does not.
+    async fn verify_aggregations(
+        &self,
+        from: Option<Hour>,
+        to: Option<Hour>,
+    ) -> Result<Verification, StoreError>;
+
+    /// The hours' label sets that exist already, for the limits on their number: (hour, service) → how many.
+    async fn hour_label_sets(&self, since: Hour) -> Result<Vec<(Hour, String, i64)>, StoreError>;
+
+    /// Unresolved errors by service, severity and category: `(service, severity, category, n)`.
+    async fn unresolved(
+        &self,
+    ) -> Result<
+        Vec<(
+            String,
+            crate::domain::Severity,
+            crate::domain::Category,
+            i64,
+        )>,
+        StoreError,
+    >;
+
+    /// Closes every connection; on SQLite folds the write-ahead log into the file.
+    async fn close(&self);
+}
+
+/// The writer's connection. After an error the transaction is gone: call `rollback`, and take a
+/// new connection when the error says that this one is lost.
+#[async_trait]
+pub trait Ingest: Send {
+    /// Takes the name, so that whoever held it before finds out at its next commit. Returns the new epoch.
+    async fn claim_writer(&mut self, name: &str) -> Result<i64, StoreError>;
+
+    /// The data counters that the writer owns.
+    async fn load_metric_totals(&mut self, writer: &str) -> Result<Vec<MetricTotal>, StoreError>;
+
+    /// Which of the digests the ledger holds.
+    async fn known_digests(
+        &mut self,
+        digests: &[RequestDigest],
+    ) -> Result<Vec<RequestDigest>, StoreError>;
+
+    /// Registers users and assets that are new, in a transaction of its own. Sorted, no duplicates.
+    async fn register_users(&mut self, users: &[String], now: Timestamp) -> Result<(), StoreError>;
+
+    /// Begins the group's transaction.
+    async fn begin(&mut self) -> Result<(), StoreError>;
+
+    /// Whether the writer still owns its name; holds that fact until the transaction ends.
+    async fn hold_writer(&mut self, name: &str, epoch: i64) -> Result<bool, StoreError>;
+
+    /// Step 1. Inserts the digests (sorted) and returns those that were not there yet.
+    async fn insert_ledger(
+        &mut self,
+        digests: &[RequestDigest],
+        now: Timestamp,
+    ) -> Result<Vec<RequestDigest>, StoreError>;
+
+    /// Step 3. Locks the traces (sorted by key) until the transaction ends, creating those that are
+    /// not there, and returns what each held before; new ones with no sightings.
+    async fn lock_traces(
+        &mut self,
+        traces: &[TraceIdentity],
+        now: Timestamp,
+    ) -> Result<Vec<StoredTrace>, StoreError>;
+
+    /// Step 4. The rows with these ids; ids without a row are left out.
+    async fn read_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ApiError>, StoreError>;
+
+    /// Step 4, for regression: the groups of these fingerprints, locked; unknown ones are left out.
+    async fn lock_groups(
+        &mut self,
+        fingerprints: &[Fingerprint],
+    ) -> Result<Vec<GroupState>, StoreError>;
+
+    /// Steps 3 to 6 of the transaction, in that order, each sorted by key.
+    async fn apply(&mut self, changes: &Changes) -> Result<(), StoreError>;
+
+    /// Puts a group's state to work: new counts from the rows themselves, for every hour in the
+    /// range. One transaction. Returns the hours changed.
+    async fn rebuild_aggregations(
+        &mut self,
+        from: Option<Hour>,
+        to: Option<Hour>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// Commits. An error here means that nobody knows: see [`StoreError::UnknownOutcome`].
+    async fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Ends the transaction without a trace. Never fails: a connection that cannot is closed.
+    async fn rollback(&mut self);
+
+    /// Deletes ledger entries received before the instant, at most `limit`; returns how many.
+    async fn prune_ledger(&mut self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+}
+
+/// A store, shared.
+pub type SharedStore = Arc<dyn Store>;
