@@ -36,4 +36,9 @@ pub struct TraceFindings {
 pub trait OpenTraces {
     /// Whether the trace is open.
     fn is_open(&self, trace: TraceKey) -> bool;
+
+    /// Whether none is: then no key needs to be made.
+    fn is_empty(&self) -> bool {
+        false
+    }
 }

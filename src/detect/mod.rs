@@ -1,6 +1,10 @@
 //! What is an error, and what its row says. Pure: views in, findings out; sightings in, rows out.
 //! No clock, no I/O. Rules and their order follow DETECTION in the project's design.
 
+mod detector;
 mod findings;
+mod settings;
 
+pub use detector::Detector;
 pub use findings::{Findings, OpenTraces, TraceFindings};
+pub use settings::{DetectSettings, KeepAddress, Privacy};

@@ -1,0 +1,48 @@
+//! What the user decides about detection.
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of detection.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DetectSettings {
+    /// What is kept of the people behind the requests.
+    pub privacy: Privacy,
+}
+
+/// What is kept of the people behind the requests (`[privacy]` in the configuration).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Privacy {
+    /// Client addresses: `whole`, `cut` to /24 (IPv4) or /48 (IPv6), or `drop`. Default `cut`.
+    pub client_address: KeepAddress,
+    /// Whether user ids are kept. Default true; without them `unique_users` stays 0.
+    pub user_id: bool,
+    /// Whether user agents are kept. Default true.
+    pub user_agent: bool,
+    /// Whether request headers that an application records are kept, scrubbed. Default true.
+    pub request_headers: bool,
+}
+
+impl Default for Privacy {
+    fn default() -> Self {
+        Self {
+            client_address: KeepAddress::Cut,
+            user_id: true,
+            user_agent: true,
+            request_headers: true,
+        }
+    }
+}
+
+/// How much of an address is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeepAddress {
+    /// All of it.
+    Whole,
+    /// Its network: /24 for IPv4, /48 for IPv6.
+    Cut,
+    /// Nothing.
+    Drop,
+}
