@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Category, NameHasher, Severity, SightingKey, SpanId, TraceKey};
+use super::{Category, ErrorId, NameHasher, Severity, SightingKey, SpanId, TraceKey};
 
 /// What was seen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -117,6 +117,10 @@ pub struct Sighting {
     /// and while the row that is built from this sighting keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Box<Content>>,
+    /// The stored row that it is part of; absent until then, and on [`SightingKind::Span`]. Without
+    /// `content`, that row keeps it. When the row is gone, the failure is gone for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<ErrorId>,
 }
 
 #[expect(
