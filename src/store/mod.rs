@@ -4,6 +4,7 @@
 mod changes;
 mod error;
 mod filter;
+mod types;
 
 pub use changes::{
     AggregationDelta, Changes, GroupDelta, GroupState, Labels, MetricFamily, MetricTotal,
@@ -26,7 +27,7 @@ use crate::domain::{
 
 /// One database, SQLite or PostgreSQL.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Reader {
     /// `sqlite` or `postgresql`, and where, without secrets: for people.
     fn describe(&self) -> String;
 
@@ -37,6 +38,17 @@ pub trait Store: Send + Sync + 'static {
     /// Whether the database answers, within its own time limits.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// The key of the hash by which users are counted ([`crate::domain::UserKey`]): random, made
+    /// when the database is first opened, the same in every process on it.
+    fn user_hash_key(&self) -> [u8; 16];
+
+    /// Closes every connection; on SQLite folds the write-ahead log into the file.
+    async fn close(&self);
+}
+
+/// The repositories' reading side. Every method keeps within a time limit of 3 seconds.
+#[async_trait]
+pub trait Reader: Send + Sync + 'static {
     /// The keys of the traces touched since the instant, at most `limit`, latest first.
     async fn open_traces(
         &self,
@@ -93,9 +105,6 @@ pub trait Store: Send + Sync + 'static {
         )>,
         StoreError,
     >;
-
-    /// Closes every connection; on SQLite folds the write-ahead log into the file.
-    async fn close(&self);
 }
 
 /// The writer's connection. After an error the transaction is gone: call `rollback`, and take a
