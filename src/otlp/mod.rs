@@ -7,3 +7,12 @@ pub use views::{
     Attribute, Attributes, EventView, LinkView, Nested, Refusal, ResourceView, ScopeView, SpanKind,
     SpanView, StatusCode, Value, Visitor,
 };
+
+/// How a request is written, and therefore its answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encoding {
+    /// `application/x-protobuf`.
+    Protobuf,
+    /// `application/json`.
+    Json,
+}
