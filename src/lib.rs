@@ -20,6 +20,7 @@ pub mod web;
 pub mod cli;
 
 pub mod app;
+pub mod build;
 pub mod config;
 pub mod server;
 pub mod shutdown;

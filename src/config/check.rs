@@ -1,0 +1,170 @@
+//! What only shows when settings are seen together.
+
+use std::{fs, net::SocketAddr};
+
+use super::{
+    AuthSettings, Authentication, Config, Secret, WriterSettings,
+    layers::{Layers, Mistake},
+    values::Value,
+};
+
+/// Looks for settings that contradict each other.
+pub(super) fn check(config: &Config, layers: &Layers, mistakes: &mut Vec<Mistake>) {
+    let mut complain = |sentence: String| mistakes.push(Mistake(sentence));
+    let otlp = config.otlp.http.listen;
+
+    if config.ingest_is_exposed() {
+        complain(format!(
+            "{} is {otlp}, which others than this machine can reach: set auth.ingest_token, or \
+             auth = \"none\" if anybody may send.",
+            layers.source("otlp.http.listen")
+        ));
+    }
+    if otlp == config.http.listen && otlp.port() != 0 {
+        complain(format!(
+            "otlp.http.listen and http.listen are both {otlp}: they need different ports."
+        ));
+    }
+    let limits = &config.limits;
+    for (smaller, larger, names) in [
+        (
+            limits.body_bytes,
+            limits.inflated_body_bytes,
+            ("limits.body_bytes", "limits.inflated_body_bytes"),
+        ),
+        (
+            limits.inflated_body_bytes,
+            limits.in_flight_bytes,
+            ("limits.inflated_body_bytes", "limits.in_flight_bytes"),
+        ),
+    ] {
+        if smaller > larger {
+            complain(format!(
+                "{} is more than {}: a request of that size could never be taken.",
+                layers.source(names.0),
+                layers.source(names.1)
+            ));
+        }
+    }
+    if limits.label_sets < 100 {
+        complain(format!(
+            "{} is {} but must be at least 100: folded label sets need room too.",
+            layers.source("limits.label_sets"),
+            limits.label_sets
+        ));
+    }
+    if !is_identifier(&config.database.schema) {
+        complain(format!(
+            "{} is {:?} but must be a PostgreSQL name: lower-case letters, digits and _, at most 63.",
+            layers.source("database.schema"),
+            config.database.schema
+        ));
+    }
+    if config
+        .writer
+        .name
+        .as_ref()
+        .is_some_and(|name| name.len() > WriterSettings::MAX_NAME_BYTES)
+    {
+        complain(format!(
+            "{} must be at most {} bytes long.",
+            layers.source("writer.name"),
+            WriterSettings::MAX_NAME_BYTES
+        ));
+    }
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
+        complain(format!(
+            "{} is {:?} but must be a level or a list of target=level: {error}.",
+            layers.source("log.level"),
+            config.log.level
+        ));
+    }
+}
+
+impl Config {
+    /// Whether anybody on the network may send telemetry although nobody said so.
+    fn ingest_is_exposed(&self) -> bool {
+        !is_private(self.otlp.http.listen)
+            && self.auth.ingest_token.is_empty()
+            && self.auth.mode == Authentication::Token
+    }
+
+    /// Whether the API and the page are closed, because anybody on the network could use them.
+    #[must_use]
+    pub fn api_is_closed(&self) -> bool {
+        !is_private(self.http.listen)
+            && self.auth.api_token.is_empty()
+            && self.auth.mode == Authentication::Token
+    }
+}
+
+impl AuthSettings {
+    /// Adds the tokens of the files to those given directly.
+    pub(super) fn read_token_files(&mut self, mistakes: &mut Vec<Mistake>) {
+        for (key, file, tokens) in [
+            (
+                "auth.ingest_token_file",
+                &self.ingest_token_file,
+                &mut self.ingest_token,
+            ),
+            (
+                "auth.api_token_file",
+                &self.api_token_file,
+                &mut self.api_token,
+            ),
+        ] {
+            let Some(file) = file else { continue };
+            match fs::read_to_string(file) {
+                Ok(text) => {
+                    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                    for line in lines {
+                        match Secret::parse(line) {
+                            Ok(token) => tokens.push(token),
+                            Err(expected) => mistakes.push(Mistake(format!(
+                                "A token in {} ({key}) must be {expected}.",
+                                file.display()
+                            ))),
+                        }
+                    }
+                }
+                Err(error) => mistakes.push(Mistake(format!(
+                    "{key} is {} but that cannot be read: {error}.",
+                    file.display()
+                ))),
+            }
+        }
+    }
+}
+
+impl WriterSettings {
+    /// So that it fits its column.
+    const MAX_NAME_BYTES: usize = 200;
+
+    /// The name under which this process counts.
+    #[must_use]
+    pub fn name_or_host(&self) -> String {
+        self.name
+            .clone()
+            .or_else(host_name)
+            .unwrap_or_else(|| "redspan".to_owned())
+    }
+}
+
+fn host_name() -> Option<String> {
+    let kernel = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = kernel.or_else(|| std::env::var("HOSTNAME").ok())?;
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+fn is_private(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}

@@ -1,0 +1,75 @@
+//! One validated configuration: flags over environment over file over defaults. What each setting
+//! means stands in `settings`; how the layers are put together in `layers`; what a text must look
+//! like in `values`.
+
+mod check;
+mod layers;
+mod settings;
+mod values;
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+pub use layers::{Mistake, Source};
+pub use settings::{
+    AuthSettings, Authentication, Config, DatabaseSettings, HttpSettings, LimitSettings,
+    LogSettings, OtlpHttpSettings, OtlpSettings, PrivacySettings, RetentionSettings, Setting,
+    WriterSettings,
+};
+pub use values::{Bytes, DatabaseUrl, LogFormat, Secret};
+
+use layers::Layers;
+
+/// What stands above the defaults, as it was given.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// `--config FILE`; without it `REDSPAN_CONFIG`, then `redspan.toml` if it is there.
+    pub file: Option<PathBuf>,
+    /// Setting (`http.listen`) to text.
+    pub flags: BTreeMap<&'static str, String>,
+    /// The process environment.
+    pub environment: Vec<(String, String)>,
+}
+
+/// Everything that is wrong with a configuration, one sentence each.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Every setting, in the order of the file.
+    pub fn settings() -> impl Iterator<Item = &'static Setting> {
+        settings::ALL.iter().copied().flatten()
+    }
+
+    /// Puts the layers together and checks the whole.
+    ///
+    /// # Errors
+    /// Every mistake that can be seen at once.
+    pub fn load(given: &Given) -> Result<Self, Mistakes> {
+        let mut mistakes = Vec::new();
+        let layers = Layers::gather(given, &mut mistakes);
+        let mut config = Self::read(&layers, &mut mistakes);
+        if let Some(config) = &mut config {
+            config.auth.read_token_files(&mut mistakes);
+            check::check(config, &layers, &mut mistakes);
+        }
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(Mistakes(mistakes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! Every setting: meaning, unit, default, and what breaks when it is wrong. The doc comments are
+//! also the texts of `--help` and of `redspan.example.toml`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    layers::{Layers, Mistake},
+    values::{Bytes, DatabaseUrl, LogFormat, Secret, Value},
+};
+
+/// One setting, for help texts and for finding out what a key means.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its place in the file: `otlp.http.listen`. The environment name is the same in capitals.
+    pub path: &'static str,
+    /// As text; empty for none.
+    pub default: &'static str,
+    /// The doc comment.
+    pub help: &'static str,
+    /// What stands for its value in help texts.
+    pub kind: &'static str,
+    /// Never shown, and no flag.
+    pub secret: bool,
+}
+
+impl Setting {
+    /// `REDSPAN_OTLP_HTTP_LISTEN`
+    #[must_use]
+    pub fn environment_name(&self) -> String {
+        format!("REDSPAN_{}", self.path.replace('.', "_").to_uppercase())
+    }
+
+    /// `otlp-http-listen`
+    #[must_use]
+    pub fn flag_name(&self) -> String {
+        self.path.replace(['.', '_'], "-")
+    }
+}
+
+macro_rules! sections {
+    ($($(#[$meta:meta])* $section:ident {
+        $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $path:literal, $default:literal;)+
+    })+) => {
+        $(
+            $(#[$meta])*
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct $section {
+                $($(#[doc = $doc])+ pub $field: $type,)+
+            }
+
+            impl $section {
+                const SETTINGS: &'static [Setting] = &[$(Setting {
+                    path: $path,
+                    default: $default,
+                    help: concat!($($doc, "\n"),+),
+                    kind: <$type as Value>::KIND,
+                    secret: <$type as Value>::SECRET,
+                }),+];
+
+                fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Self> {
+                    $(let $field = layers.value::<$type>($path, mistakes);)+
+                    Some(Self { $($field: $field?,)+ })
+                }
+            }
+        )+
+
+        /// Every setting, section by section.
+        pub(super) const ALL: &[&[Setting]] = &[$($section::SETTINGS),+];
+    };
+}
+
+sections! {
+    /// `[database]`
+    DatabaseSettings {
+        /// Where errors are kept: `sqlite://FILE` (created when it is not there) or
+        /// `postgresql://USER:PASSWORD@HOST/DATABASE`.
+        /// A wrong one ends the start with exit code 69 (out of reach), 65 (not ours) or 73 (in use).
+        url: DatabaseUrl = "database.url", "sqlite://redspan.db";
+        /// The PostgreSQL schema that holds redspan's tables; `migrate` creates it.
+        /// With another one redspan sees another, perhaps empty, ledger.
+        schema: String = "database.schema", "redspan";
+        /// Whether a pooler in transaction mode (`PgBouncer`) stands before PostgreSQL: turns named
+        /// statements off. Wrongly false: statements fail; wrongly true: each costs a little more.
+        pooler: bool = "database.pooler", "false";
+        /// Connections for reading; writing has one of its own.
+        /// Too few: the API waits; too many: PostgreSQL refuses.
+        connections: u32 = "database.connections", "4";
+        /// How long a connection may take to be made.
+        /// Longer than 3s: clients give up before they hear that the database is away.
+        connect_timeout: Duration = "database.connect_timeout", "2s";
+        /// How long one statement may take, in both directions.
+        /// Longer than 3s: clients give up first; much shorter: a busy database looks dead.
+        statement_timeout: Duration = "database.statement_timeout", "3s";
+        /// Whether `serve` brings the schema up to date (`--no-migrate` is the same as false).
+        /// Wrongly false: the start ends with a sentence that says to run `redspan migrate up`.
+        migrate: bool = "database.migrate", "true";
+    }
+
+    /// `[otlp.http]`
+    OtlpHttpSettings {
+        /// Where applications send OTLP over HTTP. An address that is not loopback needs
+        /// `auth.ingest_token`, or `auth = "none"` written out; port 0 takes any free one.
+        listen: SocketAddr = "otlp.http.listen", "127.0.0.1:4318";
+    }
+
+    /// `[http]`
+    HttpSettings {
+        /// Where /metrics, /livez, /readyz, the API and the page are served. On an address that is not
+        /// loopback and without `auth.api_token`, only the first three are; port 0 takes any free one.
+        listen: SocketAddr = "http.listen", "127.0.0.1:9464";
+    }
+
+    /// `[auth]`
+    AuthSettings {
+        /// `token`: addresses that are not loopback ask for tokens. `none`: they do not, and anybody
+        /// who reaches them may write and read. In the file `auth = "none"` stands in place of `[auth]`.
+        mode: Authentication = "auth", "token";
+        /// Tokens that may send telemetry, at least 16 bytes each, separated by commas; each is sent
+        /// as `Authorization: Bearer TOKEN`. Empty: none is asked for.
+        ingest_token: Vec<Secret> = "auth.ingest_token", "";
+        /// A file with such tokens, one a line, read at the start.
+        ingest_token_file: Option<PathBuf> = "auth.ingest_token_file", "";
+        /// Tokens that may read and change errors over the API and the page, like `auth.ingest_token`.
+        api_token: Vec<Secret> = "auth.api_token", "";
+        /// A file with such tokens, one a line, read at the start.
+        api_token_file: Option<PathBuf> = "auth.api_token_file", "";
+    }
+
+    /// `[writer]`
+    WriterSettings {
+        /// Under which name this process counts; empty for the host's name. Data counters go on where
+        /// the last process of the same name stopped, so it must outlive restarts and be no other
+        /// process's: the one that loses it goes on as NAME-RANDOM, with counters from 0.
+        name: Option<String> = "writer.name", "";
+    }
+
+    /// `[retention]`
+    RetentionSettings {
+        /// How long requests are remembered, so that one that is sent again is counted once.
+        /// Shorter than clients retry: their retries count twice.
+        ledger: Duration = "retention.ledger", "6h";
+    }
+
+    /// `[limits]`
+    LimitSettings {
+        /// Largest request body as sent. More: 413.
+        body_bytes: Bytes = "limits.body_bytes", "8MiB";
+        /// Largest request body after inflation. More: 413.
+        inflated_body_bytes: Bytes = "limits.inflated_body_bytes", "20MiB";
+        /// Resources, scopes and spans of one request together. More: 413.
+        items_per_request: usize = "limits.items_per_request", "50000";
+        /// Bytes of all bodies that are being received and read. More: 429.
+        /// Too small: busy hours are refused; too large: so much memory is taken.
+        in_flight_bytes: Bytes = "limits.in_flight_bytes", "64MiB";
+        /// Bytes of what waits to be written. More: 429.
+        queue_bytes: Bytes = "limits.queue_bytes", "64MiB";
+        /// Open connections of each listener. More are accepted and closed.
+        connections: usize = "limits.connections", "1024";
+        /// Largest head of a request. More: 431.
+        header_bytes: Bytes = "limits.header_bytes", "16KiB";
+        /// Longest URI. More: 414.
+        uri_bytes: Bytes = "limits.uri_bytes", "4KiB";
+        /// How long the head of a request may take to arrive. Then the connection is closed.
+        header_timeout: Duration = "limits.header_timeout", "5s";
+        /// How long a whole request may take to arrive. Then the connection is closed.
+        request_timeout: Duration = "limits.request_timeout", "15s";
+        /// How long a connection may be silent between requests. Then it is closed.
+        idle_timeout: Duration = "limits.idle_timeout", "60s";
+        /// How long an answer may take to be taken. Then the connection is closed.
+        write_timeout: Duration = "limits.write_timeout", "10s";
+        /// How long after the last byte of a request its answer may come: 503 then.
+        /// More than 4s: exporters give up first and send again.
+        answer_timeout: Duration = "limits.answer_timeout", "4s";
+        /// How long a stop may take, whatever clients do.
+        drain_timeout: Duration = "limits.drain_timeout", "8s";
+        /// Label sets of each data counter on /metrics. More are folded into `__other__`.
+        label_sets: usize = "limits.label_sets", "2000";
+        /// Label sets of one service in one hour of `error_aggregations`. More are folded.
+        hour_label_sets_per_service: usize = "limits.hour_label_sets_per_service", "10000";
+        /// Label sets of one hour of `error_aggregations`. More are folded.
+        hour_label_sets: usize = "limits.hour_label_sets", "50000";
+    }
+
+    /// `[privacy]`
+    PrivacySettings {
+        /// Whether client addresses are kept whole; otherwise cut to /24 (IPv4) or /48 (IPv6).
+        /// Wrongly true: personal data is stored.
+        full_ip_addresses: bool = "privacy.full_ip_addresses", "false";
+    }
+
+    /// `[log]`
+    LogSettings {
+        /// Which logs are written: `error`, `warn`, `info`, `debug`, `trace`, or by target:
+        /// `info,redspan::commit=debug`. Also read from `REDSPAN_LOG`.
+        level: String = "log.level", "info";
+        /// `text` for people, `json` for machines, `auto`: text on a terminal, else json.
+        format: LogFormat = "log.format", "auto";
+    }
+}
+
+/// Whether addresses that are not loopback ask for tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Authentication {
+    /// They do.
+    Token,
+    /// They do not: written out by somebody who knows why.
+    None,
+}
+
+impl Value for Authentication {
+    const KIND: &'static str = "token|none";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "token" => Ok(Self::Token),
+            "none" => Ok(Self::None),
+            _ => Err("token or none".to_owned()),
+        }
+    }
+}
+
+/// `[otlp]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtlpSettings {
+    /// OTLP over HTTP.
+    pub http: OtlpHttpSettings,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where errors are kept.
+    pub database: DatabaseSettings,
+    /// Where telemetry arrives.
+    pub otlp: OtlpSettings,
+    /// Where people and Prometheus ask.
+    pub http: HttpSettings,
+    /// Who may.
+    pub auth: AuthSettings,
+    /// Who counts.
+    pub writer: WriterSettings,
+    /// What is kept how long.
+    pub retention: RetentionSettings,
+    /// What is refused.
+    pub limits: LimitSettings,
+    /// What is not kept.
+    pub privacy: PrivacySettings,
+    /// What is told.
+    pub log: LogSettings,
+}
+
+impl Config {
+    /// Every section, so that every mistake is found; `None` when there is one.
+    pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Self> {
+        let database = DatabaseSettings::read(layers, mistakes);
+        let otlp_http = OtlpHttpSettings::read(layers, mistakes);
+        let http = HttpSettings::read(layers, mistakes);
+        let auth = AuthSettings::read(layers, mistakes);
+        let writer = WriterSettings::read(layers, mistakes);
+        let retention = RetentionSettings::read(layers, mistakes);
+        let limits = LimitSettings::read(layers, mistakes);
+        let privacy = PrivacySettings::read(layers, mistakes);
+        let log = LogSettings::read(layers, mistakes);
+        Some(Self {
+            database: database?,
+            otlp: OtlpSettings { http: otlp_http? },
+            http: http?,
+            auth: auth?,
+            writer: writer?,
+            retention: retention?,
+            limits: limits?,
+            privacy: privacy?,
+            log: log?,
+        })
+    }
+}

@@ -1,0 +1,323 @@
+//! From text to the types of settings, and what to say when a text is none.
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// A type that a setting can have. Every layer gives text; a file's numbers and lists are turned
+/// into text first (lists with commas).
+pub(super) trait Value: Sized {
+    /// What stands for the value in `--help`.
+    const KIND: &'static str;
+    /// Never shown, and not to be given as a flag, where every process could read it.
+    const SECRET: bool = false;
+
+    /// The value; otherwise the end of a sentence that begins with the setting's name and "must be".
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+impl Value for String {
+    const KIND: &'static str = "TEXT";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err("a text that is not empty".to_owned());
+        }
+        Ok(text.to_owned())
+    }
+}
+
+impl Value for PathBuf {
+    const KIND: &'static str = "FILE";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self::from(text))
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const KIND: &'static str = T::KIND;
+    const SECRET: bool = T::SECRET;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        T::parse(text).map(Some)
+    }
+}
+
+impl<T: Value> Value for Vec<T> {
+    const KIND: &'static str = T::KIND;
+    const SECRET: bool = T::SECRET;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(T::parse)
+            .collect()
+    }
+}
+
+impl Value for bool {
+    const KIND: &'static str = "true|false";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "true or false".to_owned())
+    }
+}
+
+macro_rules! counts {
+    ($($type:ty),+) => {$(
+        impl Value for $type {
+            const KIND: &'static str = "NUMBER";
+
+            fn parse(text: &str) -> Result<Self, String> {
+                match text.replace('_', "").parse() {
+                    Ok(0) | Err(_) => Err("a whole number above 0".to_owned()),
+                    Ok(count) => Ok(count),
+                }
+            }
+        }
+    )+};
+}
+
+counts!(u32, usize);
+
+impl Value for SocketAddr {
+    const KIND: &'static str = "ADDRESS";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Some(port) = text.strip_prefix("localhost:")
+            && let Ok(port) = port.parse()
+        {
+            return Ok((Ipv4Addr::LOCALHOST, port).into());
+        }
+        text.parse()
+            .map_err(|_| "an IP address and a port, like 127.0.0.1:4318 or [::1]:4318".to_owned())
+    }
+}
+
+impl Value for Duration {
+    const KIND: &'static str = "DURATION";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        parse_duration(text)
+            .filter(|duration| !duration.is_zero())
+            .ok_or_else(|| "a duration above 0, like 500ms, 5s, 15m, 6h or 30d".to_owned())
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = split_unit(text)?;
+    let seconds = match unit {
+        "ms" => return Some(Duration::from_millis(number)),
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Bytes(pub usize);
+
+impl Value for Bytes {
+    const KIND: &'static str = "SIZE";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        parse_size(text)
+            .filter(|size| *size > 0)
+            .map(Bytes)
+            .ok_or_else(|| "a size above 0, like 4096, 64KiB or 8MiB".to_owned())
+    }
+}
+
+fn parse_size(text: &str) -> Option<usize> {
+    let (number, unit) = split_unit(text)?;
+    let factor: usize = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    usize::try_from(number).ok()?.checked_mul(factor)
+}
+
+/// `30d` to 30 and `d`.
+fn split_unit(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    Some((number.parse().ok()?, unit.trim_start()))
+}
+
+/// A token that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Fewer bytes could be guessed.
+    pub const MIN_BYTES: usize = 16;
+
+    /// The token itself: for comparing and for sending, never for showing.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Value for Secret {
+    const KIND: &'static str = "TOKEN";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.len() < Self::MIN_BYTES {
+            return Err(format!("at least {} bytes long", Self::MIN_BYTES));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("printable ASCII without spaces, as an Authorization header is".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Where the database is; shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The URL as given, password and all: for connecting only.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is a file of this machine.
+    #[must_use]
+    pub fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Parameters may hold a password too (`?password=`).
+        let url = self.0.split('?').next().unwrap_or_default();
+        match (url.find("://"), url.rfind('@')) {
+            (Some(scheme), Some(at)) if !self.is_sqlite() => {
+                let user = url[scheme + 3..at].split(':').next().unwrap_or_default();
+                write!(f, "{}{user}{}", &url[..scheme + 3], &url[at..])
+            }
+            _ => f.write_str(url),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Value for DatabaseUrl {
+    const KIND: &'static str = "URL";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let schemes = ["sqlite:", "postgres://", "postgresql://"];
+        if schemes
+            .iter()
+            .any(|scheme| text.len() > scheme.len() && text.starts_with(scheme))
+        {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("sqlite://FILE or postgresql://USER:PASSWORD@HOST/DATABASE".to_owned())
+        }
+    }
+}
+
+/// For whom logs are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// `text` on a terminal, `json` elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Value for LogFormat {
+    const KIND: &'static str = "auto|text|json";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("auto, text or json".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_carry_their_unit() {
+        let seconds = |text| Duration::parse(text).map(|duration| duration.as_secs_f64());
+        assert_eq!(seconds("500ms"), Ok(0.5));
+        assert_eq!(seconds("30d"), Ok(2_592_000.0));
+        for text in ["", "5", "0s", "1w", "-1s", "1.5h", "99999999999999999999s"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+        assert_eq!(Bytes::parse("8MiB"), Ok(Bytes(8 << 20)));
+        assert_eq!(Bytes::parse("4096"), Ok(Bytes(4096)));
+        for text in ["", "0", "8MB", "MiB", "99999999999999GiB"] {
+            assert!(Bytes::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_database_url_never_shows_its_password() {
+        let url = DatabaseUrl::parse("postgresql://red:p@ss:word@db:5432/app?password=x").unwrap();
+        assert_eq!(url.to_string(), "postgresql://red@db:5432/app");
+        assert_eq!(format!("{url:?}"), "postgresql://red@db:5432/app");
+        let file = DatabaseUrl::parse("sqlite://a@b.db").unwrap();
+        assert_eq!(file.to_string(), "sqlite://a@b.db");
+    }
+
+    #[test]
+    fn a_short_token_is_refused_and_a_long_one_is_hidden() {
+        assert!(Secret::parse("fifteen-bytes-x").is_err());
+        let token = Secret::parse("sixteen-bytes-xx").unwrap();
+        assert_eq!(format!("{token:?}"), "***");
+        assert_eq!(token.expose(), "sixteen-bytes-xx");
+    }
+
+    #[test]
+    fn localhost_is_an_address() {
+        assert_eq!(
+            SocketAddr::parse("localhost:4318"),
+            Ok("127.0.0.1:4318".parse().unwrap())
+        );
+        assert!(SocketAddr::parse("4318").is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! What one transaction adds to the data counters, in the words of the domain.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{ApiError, Category, DURATION_BUCKETS_SECONDS, Series, Severity};
+
+/// The buckets of a duration, the last one beyond every bound.
+pub const DURATION_BUCKETS: usize = DURATION_BUCKETS_SECONDS.len() + 1;
+
+/// What one transaction adds to the data counters. Collect, then hand to
+/// [`super::DataCounters::stage`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetricDeltas {
+    pub(super) requests: BTreeMap<Series, RequestsDelta>,
+    pub(super) errors: BTreeMap<ErrorLabels, i64>,
+    pub(super) merged_rows: BTreeMap<String, i64>,
+    pub(super) new_groups: BTreeMap<String, i64>,
+    pub(super) regressed_groups: BTreeMap<String, i64>,
+}
+
+/// What is added to the requests of one series.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct RequestsDelta {
+    pub(super) ok: i64,
+    pub(super) errors: i64,
+    pub(super) duration_nanos: i64,
+    pub(super) buckets: [i64; DURATION_BUCKETS],
+}
+
+/// The labels of `redspan_errors_total`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ErrorLabels {
+    pub(super) service_name: String,
+    pub(super) environment: String,
+    pub(super) severity: Severity,
+    pub(super) category: Category,
+    pub(super) external_service: String,
+}
+
+impl MetricDeltas {
+    /// Whether nothing is added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// One request of a series.
+    pub fn request(&mut self, series: &Series, failed: bool, duration_nanos: u64) {
+        let mut buckets = [0; DURATION_BUCKETS];
+        buckets[duration_bucket(duration_nanos)] = 1;
+        let duration_nanos = i64::try_from(duration_nanos).unwrap_or(i64::MAX);
+        let errors = i64::from(failed);
+        self.requests(series, 1, errors, duration_nanos, &buckets);
+    }
+
+    /// Many requests of a series: `requests` in all, `errors` of them failed; observations in each
+    /// duration bucket, not cumulative. The fields of a [`crate::store::RequestTotalsDelta`].
+    pub fn requests(
+        &mut self,
+        series: &Series,
+        requests: i64,
+        errors: i64,
+        duration_nanos: i64,
+        buckets: &[i64],
+    ) {
+        let delta = if let Some(delta) = self.requests.get_mut(series) {
+            delta
+        } else {
+            self.requests.entry(series.clone()).or_default()
+        };
+        delta.ok += requests - errors;
+        delta.errors += errors;
+        delta.duration_nanos = delta.duration_nanos.saturating_add(duration_nanos);
+        for (sum, bucket) in delta.buckets.iter_mut().zip(buckets) {
+            *sum += bucket;
+        }
+    }
+
+    /// A row that is stored for the first time, with the labels it has then.
+    pub fn error(&mut self, row: &ApiError) {
+        let labels = ErrorLabels {
+            service_name: row.service_name.clone(),
+            environment: row.environment.clone(),
+            severity: row.severity,
+            category: row.category,
+            external_service: row.external_service.clone().unwrap_or_default(),
+        };
+        *self.errors.entry(labels).or_default() += 1;
+    }
+
+    /// A row of this service that turned out to be another's.
+    pub fn merged_row(&mut self, service_name: &str) {
+        add(&mut self.merged_rows, service_name);
+    }
+
+    /// A group of this service that was not there before.
+    pub fn new_group(&mut self, service_name: &str) {
+        add(&mut self.new_groups, service_name);
+    }
+
+    /// A resolved group of this service that came back.
+    pub fn regressed_group(&mut self, service_name: &str) {
+        add(&mut self.regressed_groups, service_name);
+    }
+}
+
+fn add(counts: &mut BTreeMap<String, i64>, service_name: &str) {
+    *counts.entry(service_name.to_owned()).or_default() += 1;
+}
+
+/// The bucket of [`DURATION_BUCKETS_SECONDS`] that a duration falls into; bounds belong to their bucket.
+fn duration_bucket(nanos: u64) -> usize {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact for durations below 104 days, and beyond every bound after that"
+    )]
+    let nanos = nanos as f64;
+    DURATION_BUCKETS_SECONDS
+        .iter()
+        .position(|bound| nanos <= (bound * 1e9).round())
+        .unwrap_or(DURATION_BUCKETS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_on_a_bound_is_in_that_bucket() {
+        assert_eq!(duration_bucket(0), 0);
+        assert_eq!(duration_bucket(5_000_000), 0);
+        assert_eq!(duration_bucket(5_000_001), 1);
+        assert_eq!(duration_bucket(10_000_000_000), 10);
+        assert_eq!(duration_bucket(10_000_000_001), 11);
+        assert_eq!(duration_bucket(u64::MAX), 11);
+    }
+}

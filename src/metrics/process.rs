@@ -1,0 +1,502 @@
+//! What this process did and how it stands: counted as it happens, from 0.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, core::Collector,
+};
+
+use super::data::label_value;
+use crate::domain::{Category, OTHER, Severity, Timestamp};
+
+/// What arrives over OTLP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// `/v1/traces`
+    Spans,
+    /// `/v1/logs`
+    Logs,
+    /// `/v1/metrics`: answered, never kept.
+    Metrics,
+}
+
+impl Signal {
+    /// The label's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spans => "spans",
+            Self::Logs => "logs",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+/// What became of a record. Each record has one result: the first that applies, in this order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecordResult {
+    /// Its request was not answered with success; its sender sends it again.
+    Unacknowledged,
+    /// Refused for good; told to the sender as a partial success. See [`Records::reject`].
+    Rejected,
+    /// Its request had been acknowledged before.
+    Duplicate,
+    /// Taken, and not looked at: nothing can come of it.
+    Dropped,
+    /// It is the origin of an error that is stored.
+    Error,
+    /// It is part of an error that is stored.
+    Merged,
+    /// Nothing failed in it.
+    NotError,
+}
+
+impl RecordResult {
+    const ALL: [Self; 7] = [
+        Self::Unacknowledged,
+        Self::Rejected,
+        Self::Duplicate,
+        Self::Dropped,
+        Self::Error,
+        Self::Merged,
+        Self::NotError,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unacknowledged => "unacknowledged",
+            Self::Rejected => "rejected",
+            Self::Duplicate => "duplicate",
+            Self::Dropped => "dropped",
+            Self::Error => "error",
+            Self::Merged => "merged",
+            Self::NotError => "not_error",
+        }
+    }
+}
+
+/// The metrics of the process, by what they are about.
+pub struct ProcessMetrics {
+    /// Spans and log records.
+    pub records: Records,
+    /// Requests on the OTLP port.
+    pub otlp_requests: OtlpRequests,
+    /// Connections on every port.
+    pub connections: Connections,
+    /// Transactions.
+    pub commits: Commits,
+    /// What waits for its transaction.
+    pub queue: Queue,
+    /// Memory that requests hold.
+    pub memory: Memory,
+    /// The database, as it looks from here.
+    pub repository: Repository,
+    pub(super) series_overflow: IntCounter,
+}
+
+/// Unresolved errors of one service, severity and category.
+pub type UnresolvedErrors = (String, Severity, Category, i64);
+
+impl ProcessMetrics {
+    /// Registers each family once.
+    pub(super) fn register(registry: &Registry, label_sets: usize) -> Self {
+        let series_overflow = registered(
+            registry,
+            IntCounter::new(
+                "redspan_series_overflow_total",
+                "Label sets folded into __other__, each time that they would have been counted.",
+            ),
+        );
+        register_build_info(registry);
+        #[cfg(target_os = "linux")]
+        registry
+            .register(Box::new(
+                prometheus::process_collector::ProcessCollector::for_self(),
+            ))
+            .expect("each name is registered once");
+        Self {
+            records: Records::register(registry),
+            otlp_requests: OtlpRequests::register(registry),
+            connections: Connections::register(registry),
+            commits: Commits::register(registry),
+            queue: Queue::register(registry),
+            memory: Memory::register(registry),
+            repository: Repository::register(registry, label_sets, series_overflow.clone()),
+            series_overflow,
+        }
+    }
+}
+
+/// `redspan_records_*`: received = Σ results at any quiet moment.
+#[derive(Clone)]
+pub struct Records {
+    received: IntCounterVec,
+    results: IntCounterVec,
+    rejected: IntCounterVec,
+}
+
+impl Records {
+    fn register(registry: &Registry) -> Self {
+        let records = Self {
+            received: counters(
+                registry,
+                "redspan_records_received_total",
+                "Spans and log records received.",
+                &["signal"],
+            ),
+            results: counters(
+                registry,
+                "redspan_records_total",
+                "Spans and log records by what became of them.",
+                &["signal", "result"],
+            ),
+            rejected: counters(
+                registry,
+                "redspan_records_rejected_total",
+                "Spans and log records refused for good, by reason.",
+                &["signal", "reason"],
+            ),
+        };
+        for signal in [Signal::Spans, Signal::Logs].map(Signal::as_str) {
+            records.received.with_label_values(&[signal]);
+            for result in RecordResult::ALL {
+                records
+                    .results
+                    .with_label_values(&[signal, result.as_str()]);
+            }
+        }
+        records
+    }
+
+    /// The walk has counted records of a request.
+    pub fn receive(&self, signal: Signal, records: u64) {
+        self.received
+            .with_label_values(&[signal.as_str()])
+            .inc_by(records);
+    }
+
+    /// The answer is decided: this became of them. Rejected ones have a reason: [`Records::reject`].
+    pub fn settle(&self, signal: Signal, result: RecordResult, records: u64) {
+        self.results
+            .with_label_values(&[signal.as_str(), result.as_str()])
+            .inc_by(records);
+    }
+
+    /// The answer is decided: these were rejected, for a reason out of a small closed set.
+    pub fn reject(&self, signal: Signal, reason: &'static str, records: u64) {
+        self.rejected
+            .with_label_values(&[signal.as_str(), reason])
+            .inc_by(records);
+        self.settle(signal, RecordResult::Rejected, records);
+    }
+}
+
+/// `redspan_otlp_requests_*`
+#[derive(Clone)]
+pub struct OtlpRequests {
+    answered: IntCounterVec,
+    refused: IntCounterVec,
+}
+
+impl OtlpRequests {
+    fn register(registry: &Registry) -> Self {
+        let requests = Self {
+            answered: counters(
+                registry,
+                "redspan_otlp_requests_total",
+                "Requests on the OTLP port by the status of their answer.",
+                &["signal", "code"],
+            ),
+            refused: counters(
+                registry,
+                "redspan_otlp_requests_refused_total",
+                "Requests on the OTLP port that were not taken, by reason.",
+                &["signal", "reason"],
+            ),
+        };
+        for code in ["200", "429", "503"] {
+            requests
+                .answered
+                .with_label_values(&[Signal::Spans.as_str(), code]);
+        }
+        requests
+    }
+
+    /// An answer went out with this HTTP status.
+    pub fn answer(&self, signal: Signal, code: u16) {
+        self.answered
+            .with_label_values(&[signal.as_str(), &code.to_string()])
+            .inc();
+    }
+
+    /// A request was refused, for a reason out of a small closed set.
+    pub fn refuse(&self, signal: Signal, reason: &'static str) {
+        self.refused
+            .with_label_values(&[signal.as_str(), reason])
+            .inc();
+    }
+}
+
+/// `redspan_connections_refused_total`
+#[derive(Clone)]
+pub struct Connections {
+    refused: IntCounterVec,
+}
+
+impl Connections {
+    fn register(registry: &Registry) -> Self {
+        Self {
+            refused: counters(
+                registry,
+                "redspan_connections_refused_total",
+                "Connections that were closed from this side before their time, by reason.",
+                &["listener", "reason"],
+            ),
+        }
+    }
+
+    /// A connection of the listener (`otlp`, `http`) was closed, for a reason out of a small closed set.
+    pub fn refuse(&self, listener: &'static str, reason: &'static str) {
+        self.refused.with_label_values(&[listener, reason]).inc();
+    }
+}
+
+/// `redspan_commit_*`
+#[derive(Clone)]
+pub struct Commits {
+    duration: Histogram,
+    rows: Histogram,
+}
+
+impl Commits {
+    fn register(registry: &Registry) -> Self {
+        Self {
+            duration: histogram(
+                registry,
+                "redspan_commit_duration_seconds",
+                "How long transactions took, from BEGIN to the end of COMMIT.",
+                &[
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+                ],
+            ),
+            rows: histogram(
+                registry,
+                "redspan_commit_rows",
+                "How many rows transactions wrote.",
+                &[1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0],
+            ),
+        }
+    }
+
+    /// A transaction has committed.
+    pub fn observe(&self, duration: Duration, rows: usize) {
+        self.duration.observe(duration.as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "a group has some thousand rows")]
+        self.rows.observe(rows as f64);
+    }
+}
+
+/// `redspan_queue_*`
+#[derive(Clone)]
+pub struct Queue {
+    records: IntGauge,
+    capacity: IntGauge,
+}
+
+impl Queue {
+    fn register(registry: &Registry) -> Self {
+        Self {
+            records: gauge(
+                registry,
+                "redspan_queue_records",
+                "Spans and log records whose requests wait for their transaction.",
+            ),
+            capacity: gauge(
+                registry,
+                "redspan_queue_capacity",
+                "Spans and log records that the queue before the writer takes at most.",
+            ),
+        }
+    }
+
+    /// So many records may wait.
+    pub fn set_capacity(&self, records: u64) {
+        self.capacity.set(to_gauge(records));
+    }
+
+    /// Records have joined the queue.
+    pub fn enter(&self, records: u64) {
+        self.records.add(to_gauge(records));
+    }
+
+    /// Records have left it.
+    pub fn leave(&self, records: u64) {
+        self.records.sub(to_gauge(records));
+    }
+}
+
+/// `redspan_inflight_bytes`
+#[derive(Clone)]
+pub struct Memory {
+    inflight_bytes: IntGauge,
+}
+
+impl Memory {
+    fn register(registry: &Registry) -> Self {
+        Self {
+            inflight_bytes: gauge(
+                registry,
+                "redspan_inflight_bytes",
+                "Memory reserved for requests that are being received and read.",
+            ),
+        }
+    }
+
+    /// Bytes were reserved.
+    pub fn reserve(&self, bytes: usize) {
+        self.inflight_bytes.add(to_gauge(bytes as u64));
+    }
+
+    /// Bytes were given back.
+    pub fn release(&self, bytes: usize) {
+        self.inflight_bytes.sub(to_gauge(bytes as u64));
+    }
+}
+
+/// `redspan_database_up` and the figures that are read from the database now and then.
+#[derive(Clone)]
+pub struct Repository {
+    database_up: IntGauge,
+    refreshed_at: Gauge,
+    unresolved: IntGaugeVec,
+    shown: Arc<Mutex<BTreeSet<UnresolvedLabels>>>,
+    label_sets: usize,
+    overflow: IntCounter,
+}
+
+type UnresolvedLabels = (String, Severity, Category);
+
+impl Repository {
+    fn register(registry: &Registry, label_sets: usize, overflow: IntCounter) -> Self {
+        Self {
+            database_up: gauge(
+                registry,
+                "redspan_database_up",
+                "1 while the database answers.",
+            ),
+            refreshed_at: registered(
+                registry,
+                Gauge::new(
+                    "redspan_repository_refresh_timestamp_seconds",
+                    "When the figures of the repository were last read; 0 before the first time.",
+                ),
+            ),
+            unresolved: registered(
+                registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "redspan_errors_unresolved",
+                        "Errors that nobody has resolved, as of the last refresh.",
+                    ),
+                    &["service_name", "severity", "category"],
+                ),
+            ),
+            shown: Arc::default(),
+            label_sets,
+            overflow,
+        }
+    }
+
+    /// The database answers, or not.
+    pub fn set_up(&self, up: bool) {
+        self.database_up.set(i64::from(up));
+    }
+
+    /// The figures have been read. Label sets beyond the limit are shown as one service `__other__`.
+    ///
+    /// # Panics
+    /// Never: only what is shown is taken out.
+    pub fn refresh(&self, at: Timestamp, unresolved: &[UnresolvedErrors]) {
+        let mut sums = BTreeMap::new();
+        let own = self
+            .label_sets
+            .saturating_sub(Severity::ALL.len() * Category::ALL.len());
+        for (service_name, severity, category, errors) in unresolved {
+            let mut key = (label_value(service_name), *severity, *category);
+            if sums.len() >= own && !sums.contains_key(&key) {
+                OTHER.clone_into(&mut key.0);
+                self.overflow.inc();
+            }
+            *sums.entry(key).or_insert(0) += errors;
+        }
+        for ((service_name, severity, category), errors) in &sums {
+            self.unresolved
+                .with_label_values(&[service_name, severity.as_str(), category.as_str()])
+                .set(*errors);
+        }
+        // What is gone is taken out one by one, so that no scrape finds the others missing.
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let now: BTreeSet<UnresolvedLabels> = sums.into_keys().collect();
+        for (service_name, severity, category) in shown.difference(&now) {
+            let labels = [service_name, severity.as_str(), category.as_str()];
+            self.unresolved
+                .remove_label_values(&labels)
+                .expect("what is shown can be removed");
+        }
+        *shown = now;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "microseconds are exact for the next two centuries"
+        )]
+        self.refreshed_at.set(at.as_micros() as f64 / 1e6);
+    }
+}
+
+fn register_build_info(registry: &Registry) {
+    let info: IntGaugeVec = registered(
+        registry,
+        IntGaugeVec::new(
+            Opts::new("redspan_build_info", "1; which program this is."),
+            &["version", "revision", "rustc"],
+        ),
+    );
+    info.with_label_values(&[
+        crate::build::VERSION,
+        crate::build::REVISION,
+        crate::build::RUSTC,
+    ])
+    .set(1);
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    registered(registry, IntGauge::new(name, help))
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    registered(registry, Histogram::with_opts(options))
+}
+
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: prometheus::Result<C>,
+) -> C {
+    let collector = collector.expect("names and labels are valid");
+    registry
+        .register(Box::new(collector.clone()))
+        .expect("each name is registered once");
+    collector
+}
+
+fn to_gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
