@@ -3,8 +3,10 @@
 
 mod detector;
 mod findings;
+mod resolve;
 mod settings;
 
 pub use detector::Detector;
 pub use findings::{Findings, OpenTraces, TraceFindings};
+pub use resolve::{ResolvedRow, RowContext, build_row, content_of, resolve, resolve_beyond};
 pub use settings::{DetectSettings, KeepAddress, Privacy};

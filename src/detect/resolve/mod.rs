@@ -1,0 +1,240 @@
+//! From the sightings of one service's part of a trace to its rows. Total: whatever stands in the
+//! sightings, every failure is a member of exactly one row.
+
+mod naming;
+mod row;
+mod spans;
+
+pub use row::{ResolvedRow, RowContext, build_row, content_of};
+
+use std::cmp::Reverse;
+
+use crate::domain::{Sighting, SightingKind};
+
+use naming::{are_related, names};
+use spans::Spans;
+
+/// The rows of a trace, in the order of their first sightings. `sightings` stand in order of
+/// arrival; their contents are needed for finding out what names what.
+#[must_use]
+pub fn resolve(sightings: &[Sighting]) -> Vec<ResolvedRow> {
+    resolve_from(sightings, sightings.len(), 0)
+}
+
+/// The rows of failures that a trace has no room to remember: each of the sightings from
+/// `remembered` on is a row by itself, placed among all that is known of its trace.
+#[must_use]
+pub fn resolve_beyond(sightings: &[Sighting], remembered: usize) -> Vec<ResolvedRow> {
+    resolve_from(sightings, remembered.min(sightings.len()), remembered)
+}
+
+/// The rows whose first sighting is at `first` or later, when sightings from `joining` on stay alone.
+fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<ResolvedRow> {
+    let spans = Spans::new(sightings);
+    let mut failures = Failures::new(sightings, &spans, joining);
+    failures.join_causes();
+    failures.join_exceptions();
+
+    let mut places = vec![None; sightings.len()];
+    let mut rows: Vec<Vec<usize>> = Vec::new();
+    for (at, sighting) in sightings.iter().enumerate().skip(first) {
+        if !sighting.is_failure() {
+            continue;
+        }
+        let place = places[failures.root(at)].get_or_insert_with(|| {
+            rows.push(Vec::new());
+            rows.len() - 1
+        });
+        rows[*place].push(at);
+    }
+    rows.into_iter()
+        .map(|members| {
+            let root = failures.root(members[0]);
+            let origin = failures.origins[root];
+            ResolvedRow::new(
+                sightings,
+                members,
+                origin,
+                spans.entry_of(sightings[origin].span_id),
+                failures.is_handled(root),
+            )
+        })
+        .collect()
+}
+
+/// Which failures are one. All lists have one place for each sighting.
+struct Failures<'a> {
+    sightings: &'a [Sighting],
+    spans: &'a Spans,
+    joining: usize,
+    /// The failed span above a failed span.
+    above: Vec<Option<usize>>,
+    /// The sighting whose row this one belongs to; itself when the row hangs on it.
+    joined: Vec<usize>,
+    /// What the failure that begins here is built from: its lowest cause.
+    origins: Vec<usize>,
+}
+
+impl<'a> Failures<'a> {
+    fn new(sightings: &'a [Sighting], spans: &'a Spans, joining: usize) -> Self {
+        let mut above: Vec<Option<usize>> = sightings
+            .iter()
+            .enumerate()
+            .map(|(at, sighting)| {
+                let is_span = sighting.kind == SightingKind::FailedSpan;
+                let above = sighting.span_id.filter(|_| is_span);
+                let above = above.and_then(|span| spans.failed_above(span));
+                above.filter(|above| *above != at)
+            })
+            .collect();
+        cut_cycles(&mut above);
+        Self {
+            sightings,
+            spans,
+            joining,
+            above,
+            joined: (0..sightings.len()).collect(),
+            origins: (0..sightings.len()).collect(),
+        }
+    }
+
+    /// Makes a failed span and its cause one failure, from the lowest spans upwards.
+    fn join_causes(&mut self) {
+        let mut causes: Vec<Option<usize>> = vec![None; self.sightings.len()];
+        for (at, above) in self.above.iter().enumerate().take(self.joining) {
+            let Some(above) = above.filter(|above| *above < self.joining) else {
+                continue;
+            };
+            let cause = &mut causes[above];
+            if cause.is_none_or(|cause| self.ended(cause) < self.ended(at)) {
+                *cause = Some(at);
+            }
+        }
+        let depths = depths(&self.above);
+        let mut upwards: Vec<usize> = (0..self.joining).collect();
+        upwards.sort_by_key(|at| Reverse(depths[*at]));
+        for at in upwards {
+            let Some(cause) = causes[at] else {
+                continue;
+            };
+            let failure = &self.sightings[at];
+            let is_one = failure.thrown.is_none()
+                || self
+                    .exception_of(cause)
+                    .is_some_and(|exception| names(failure, exception));
+            if is_one {
+                self.joined[cause] = at;
+                self.origins[at] = self.origins[cause];
+            }
+        }
+    }
+
+    /// Which of two causes ended later, with an order for those that ended together.
+    fn ended(&self, at: usize) -> (u64, Option<[u8; 8]>, Reverse<usize>) {
+        let sighting = &self.sightings[at];
+        let span = sighting.span_id.map(|span| span.0);
+        (sighting.ended_at_nanos, span, Reverse(at))
+    }
+
+    /// The exception that stands for a failed span: its own, else that of its lowest cause.
+    fn exception_of(&self, failed: usize) -> Option<&'a Sighting> {
+        [failed, self.origins[failed]]
+            .into_iter()
+            .map(|at| &self.sightings[at])
+            .find(|sighting| sighting.thrown.is_some())
+    }
+
+    /// Joins exceptions on spans that did not fail to what was thrown above them.
+    fn join_exceptions(&mut self) {
+        for at in 0..self.joining {
+            let exception = &self.sightings[at];
+            let (SightingKind::Exception, Some(span)) = (exception.kind, exception.span_id) else {
+                continue;
+            };
+            let Some(bearing) = self.spans.bearing_above(span) else {
+                continue;
+            };
+            let joins =
+                if let Some(failed) = bearing.failed {
+                    let other = self.exception_of(failed);
+                    other
+                        .is_some_and(|other| are_related(exception, other))
+                        .then_some(failed)
+                } else {
+                    bearing.exceptions.iter().copied().find(|other| {
+                        *other != at && are_related(exception, &self.sightings[*other])
+                    })
+                };
+            // A ring of parents must not become a ring of rows.
+            if let Some(other) = joins.filter(|other| *other < self.joining)
+                && self.root(other) != at
+            {
+                self.joined[at] = other;
+            }
+        }
+    }
+
+    /// The sighting that the row of this one hangs on.
+    fn root(&self, mut at: usize) -> usize {
+        while self.joined[at] != at {
+            at = self.joined[at];
+        }
+        at
+    }
+
+    /// Whether something above went on in spite of the failure.
+    fn is_handled(&self, root: usize) -> bool {
+        let sighting = &self.sightings[root];
+        match sighting.kind {
+            SightingKind::FailedSpan => {
+                self.above[root].is_some() || self.spans.entry_succeeded(sighting.span_id)
+            }
+            SightingKind::Exception | SightingKind::Span => true,
+            SightingKind::Log => (1..17).contains(&sighting.log_severity),
+        }
+    }
+}
+
+/// Opens every ring of links at its first sighting.
+fn cut_cycles(above: &mut [Option<usize>]) {
+    let mut walk_of: Vec<Option<usize>> = vec![None; above.len()];
+    for start in 0..above.len() {
+        let mut at = start;
+        while walk_of[at].is_none() {
+            walk_of[at] = Some(start);
+            let Some(next) = above[at] else {
+                break;
+            };
+            if walk_of[next] == Some(start) {
+                let mut first = next;
+                let mut other = above[next];
+                while let Some(node) = other.filter(|node| *node != next) {
+                    first = first.min(node);
+                    other = above[node];
+                }
+                above[first] = None;
+                break;
+            }
+            at = next;
+        }
+    }
+}
+
+/// How many links lead upwards from each sighting. There are no rings.
+fn depths(above: &[Option<usize>]) -> Vec<usize> {
+    let mut depths: Vec<Option<usize>> = vec![None; above.len()];
+    for start in 0..above.len() {
+        let mut path = Vec::new();
+        let mut at = Some(start);
+        while let Some(node) = at.filter(|node| depths[*node].is_none()) {
+            path.push(node);
+            at = above[node];
+        }
+        let lowest = at.and_then(|node| depths[node]);
+        let first = lowest.map_or(0, |depth| depth + 1);
+        for (depth, node) in (first..).zip(path.into_iter().rev()) {
+            depths[node] = Some(depth);
+        }
+    }
+    depths.into_iter().map(Option::unwrap_or_default).collect()
+}

@@ -1,0 +1,82 @@
+//! Whether one exception speaks of another (DETECTION §3a).
+
+use crate::domain::Sighting;
+
+/// Types that say nothing of what happened.
+const GENERIC_TYPES: [&str; 18] = [
+    "",
+    "BaseException",
+    "Error",
+    "Exception",
+    "Object",
+    "RuntimeError",
+    "RuntimeException",
+    "StandardError",
+    "Throwable",
+    "errorString",
+    "fundamental",
+    "joinError",
+    "object",
+    "string",
+    "withMessage",
+    "withStack",
+    "wrapError",
+    "wrapErrors",
+];
+
+/// A first line shorter than this says too little to be recognised by.
+const MIN_LINE_CHARS: usize = 8;
+
+/// Whether either names the other.
+pub(super) fn are_related(one: &Sighting, other: &Sighting) -> bool {
+    names(one, other) || names(other, one)
+}
+
+/// Whether the exception of `speaker` names that of `other`: its type as a word, or its first line.
+///
+/// Of a speaker whose texts were trimmed or went with a purged row, what was found before still holds.
+pub(super) fn names(speaker: &Sighting, other: &Sighting) -> bool {
+    let Some(thrown) = &other.thrown else {
+        return false;
+    };
+    if speaker.row.is_some() && speaker.row == other.row && lacks_texts(speaker) {
+        return true;
+    }
+    let short_type = thrown.short_type.as_str();
+    let line = thrown.first_line.trim();
+    let has_telling_type = !GENERIC_TYPES.contains(&short_type);
+    let has_telling_line = line.chars().nth(MIN_LINE_CHARS - 1).is_some();
+    texts(speaker).any(|text| {
+        (has_telling_type && contains_word(text, short_type))
+            || (has_telling_line && text.contains(line))
+    })
+}
+
+/// Type, message and stack, as far as they are known.
+fn texts(sighting: &Sighting) -> impl Iterator<Item = &str> {
+    let content = sighting.content.as_deref();
+    let whole = content.into_iter().flat_map(|content| {
+        let texts = [&content.error_code, &content.error_stack].into_iter();
+        texts
+            .flatten()
+            .chain([&content.error_message])
+            .map(String::as_str)
+    });
+    let thrown = sighting.thrown.as_ref();
+    let short = thrown.map(|thrown| [thrown.short_type.as_str(), thrown.first_line.as_str()]);
+    whole.chain(short.into_iter().flatten())
+}
+
+fn lacks_texts(sighting: &Sighting) -> bool {
+    let content = sighting.content.as_ref();
+    content.is_none_or(|content| content.context.contains_key("trimmed"))
+}
+
+fn contains_word(text: &str, word: &str) -> bool {
+    let is_part_of_word = |char: char| char.is_alphanumeric() || char == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !before.is_some_and(is_part_of_word) && !after.is_some_and(is_part_of_word)
+    })
+}
