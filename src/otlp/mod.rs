@@ -1,6 +1,11 @@
 //! Bytes to views: limits, inflation, the protobuf walk and JSON, and the answers. It has never
 //! heard of SQL or of what an error is.
 
+pub mod answer;
+pub mod body;
+pub mod budget;
+pub mod http;
+mod inflate;
 mod views;
 
 pub use views::{

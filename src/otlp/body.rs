@@ -1,0 +1,228 @@
+//! Reading a request's body into memory: within its own limits and the budget of all.
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::body::Body;
+use hyper::header::CONTENT_ENCODING;
+
+use super::budget::{Budget, BudgetFull, Reservation, STEP_BYTES};
+
+/// How large one body may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BodyLimits {
+    /// Bytes as they arrive. Default 8 MiB; beyond it 413.
+    pub wire_bytes: usize,
+    /// Bytes after inflation. Default 20 MiB; beyond it 413.
+    pub inflated_bytes: usize,
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self {
+            wire_bytes: 8 * 1_024 * 1_024,
+            inflated_bytes: 20 * 1_024 * 1_024,
+        }
+    }
+}
+
+/// Why a body is not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It is larger than a limit: 413.
+    #[error("the body is larger than {limit_bytes} bytes {measured}: send smaller batches")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: usize,
+        /// Where the limit applies.
+        measured: &'static str,
+    },
+    /// Other bodies fill the budget: 429.
+    #[error(transparent)]
+    BudgetFull(#[from] BudgetFull),
+    /// A content coding that is not known here: 415.
+    #[error("Content-Encoding {0:?} is not known here: use gzip, deflate or identity")]
+    UnknownCoding(String),
+    /// It is not what its content coding says: 400.
+    #[error("the body is not valid {0}")]
+    Malformed(&'static str),
+    /// The client went away, or broke the rules of HTTP, in the middle of it: 400, if anybody
+    /// listens.
+    #[error("the body did not arrive whole")]
+    Broken,
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coding {
+    /// Not at all.
+    Identity,
+    /// RFC 1952, one member or several.
+    Gzip,
+    /// The zlib format of RFC 1950, which HTTP calls deflate.
+    Deflate,
+}
+
+impl Coding {
+    /// Reads `Content-Encoding`.
+    ///
+    /// # Errors
+    /// It names something else, or several codings.
+    pub fn of(headers: &HeaderMap) -> Result<Self, BodyError> {
+        let mut values = headers.get_all(CONTENT_ENCODING).iter();
+        let Some(value) = values.next() else {
+            return Ok(Self::Identity);
+        };
+        let name = value.as_bytes().trim_ascii();
+        let alone = values.next().is_none();
+        let is = |known: &str| alone && name.eq_ignore_ascii_case(known.as_bytes());
+        if is("") || is("identity") {
+            Ok(Self::Identity)
+        } else if is("gzip") || is("x-gzip") {
+            Ok(Self::Gzip)
+        } else if is("deflate") {
+            Ok(Self::Deflate)
+        } else {
+            Err(BodyError::UnknownCoding(
+                String::from_utf8_lossy(name).into_owned(),
+            ))
+        }
+    }
+}
+
+/// Bytes with their part of the budget.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    reservation: Reservation,
+}
+
+impl Buffer {
+    /// Holds nothing yet.
+    pub(super) fn empty(budget: &Budget) -> Self {
+        Self {
+            bytes: Vec::new(),
+            reservation: budget.reservation(),
+        }
+    }
+
+    /// Holds this many zeros, to be written over.
+    pub(super) fn zeroed(bytes: usize, budget: &Budget) -> Result<Self, BudgetFull> {
+        let mut reservation = budget.reservation();
+        reservation.cover(bytes)?;
+        Ok(Self {
+            bytes: vec![0; bytes],
+            reservation,
+        })
+    }
+
+    pub(super) fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Keeps the first bytes, and memory for not much more.
+    pub(super) fn truncate(&mut self, bytes: usize) {
+        self.bytes.truncate(bytes);
+        if self.bytes.capacity() > 2 * bytes + STEP_BYTES {
+            self.bytes.shrink_to_fit();
+        }
+        self.reservation.shrink(self.bytes.capacity());
+    }
+
+    /// Appends, in memory that doubles up to what is expected in all.
+    pub(super) fn append(&mut self, more: &[u8], expected_bytes: usize) -> Result<(), BudgetFull> {
+        let needed = self.bytes.len() + more.len();
+        if needed > self.bytes.capacity() {
+            let roomy = (2 * self.bytes.capacity()).min(expected_bytes);
+            let capacity = needed.max(roomy);
+            self.reservation.cover(capacity)?;
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(())
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl From<Buffer> for Bytes {
+    /// The reservation goes with the last clone.
+    fn from(buffer: Buffer) -> Self {
+        Self::from_owner(buffer)
+    }
+}
+
+/// Reads a body to its end.
+///
+/// # Errors
+/// It is too large, the budget is full, or it broke off.
+pub async fn read<B>(mut body: B, limit_bytes: usize, budget: &Budget) -> Result<Buffer, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let expected_bytes = stated_bytes(&body, limit_bytes)?.unwrap_or(limit_bytes);
+    let mut buffer = Buffer::empty(budget);
+    while let Some(data) = next_data(&mut body).await? {
+        if buffer.bytes.len() + data.len() > limit_bytes {
+            return Err(too_large_on_the_wire(limit_bytes));
+        }
+        buffer.append(&data, expected_bytes)?;
+    }
+    Ok(buffer)
+}
+
+/// Reads a body to its end and keeps nothing of it.
+///
+/// # Errors
+/// It is too large, or it broke off.
+pub async fn discard<B>(mut body: B, limit_bytes: usize) -> Result<(), BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    stated_bytes(&body, limit_bytes)?;
+    let mut bytes = 0;
+    while let Some(data) = next_data(&mut body).await? {
+        bytes += data.len();
+        if bytes > limit_bytes {
+            return Err(too_large_on_the_wire(limit_bytes));
+        }
+    }
+    Ok(())
+}
+
+/// The size that `Content-Length` states. One over the limit is refused before anything is read.
+fn stated_bytes<B: Body>(body: &B, limit_bytes: usize) -> Result<Option<usize>, BodyError> {
+    let Some(stated) = body.size_hint().exact() else {
+        return Ok(None);
+    };
+    usize::try_from(stated)
+        .ok()
+        .filter(|stated| *stated <= limit_bytes)
+        .map(Some)
+        .ok_or_else(|| too_large_on_the_wire(limit_bytes))
+}
+
+/// The next piece of the body itself; trailers are passed over.
+async fn next_data<B>(body: &mut B) -> Result<Option<Bytes>, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| BodyError::Broken)?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+fn too_large_on_the_wire(limit_bytes: usize) -> BodyError {
+    BodyError::TooLarge {
+        limit_bytes,
+        measured: "on the wire",
+    }
+}

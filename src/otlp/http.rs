@@ -1,0 +1,354 @@
+//! OTLP over HTTP: what is asked, whether it may be, and which answer that gets. What is done with
+//! the spans is the business of whoever implements [`TraceService`].
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::http::request;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Body;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::service::Service;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use tokio::time::Instant;
+
+use super::Encoding;
+use super::answer::{Signal, accepted, partly_accepted, refused};
+use super::body::{self, BodyError, BodyLimits, Buffer, Coding};
+use super::budget::Budget;
+use super::inflate::inflate;
+
+/// Bodies below this size are inflated where they are; others would keep a worker thread from
+/// serving, so they get a thread of their own.
+const INFLATE_IN_PLACE_BYTES: usize = 16 * 1_024;
+
+/// Takes requests whose bodies are in memory, inflated.
+pub trait TraceService: Send + Sync + 'static {
+    /// Answers when everything that the body led to is committed, or is refused. The future may
+    /// be dropped at any time: it must only wait for work that somebody else does. The bytes
+    /// count against the budget until their last clone is dropped.
+    fn export_traces(
+        &self,
+        body: Bytes,
+        encoding: Encoding,
+    ) -> impl Future<Output = Outcome> + Send;
+
+    /// A request for this signal got its answer.
+    fn answered(&self, signal: Signal, status: u16);
+}
+
+/// What became of a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// All of it is committed.
+    Accepted,
+    /// All of it but some items is committed; these were rejected for good.
+    Partial {
+        /// How many.
+        rejected: u64,
+        /// Why.
+        message: String,
+    },
+    /// It is not what its content type says: 400.
+    Malformed(String),
+    /// It holds more than the limits allow: 413.
+    TooLarge(String),
+    /// There is too much to do just now: 429.
+    Busy(String),
+    /// It could not be committed, or nobody knows whether it was: 503.
+    Unavailable(String),
+}
+
+/// How OTLP over HTTP is served.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How large one body may be.
+    pub body: BodyLimits,
+    /// The bytes of all bodies together, shared with whatever else takes bodies. Default 64 MiB.
+    pub budget: Budget,
+    /// From the last byte of the body to the answer. Default 3.8 s; then 503. Exporters give up
+    /// after 10 s in all, so there is time for a second try.
+    pub answer_within: Duration,
+    /// SHA-256 digests of the tokens of which clients must show one. Default none: anybody may.
+    pub token_digests: Vec<[u8; 32]>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            body: BodyLimits::default(),
+            budget: Budget::new(64 * 1_024 * 1_024),
+            answer_within: Duration::from_millis(3_800),
+            token_digests: Vec::new(),
+        }
+    }
+}
+
+/// The service for the port of OTLP over HTTP.
+#[derive(Debug)]
+pub struct OtlpHttp<T>(Arc<Inner<T>>);
+
+#[derive(Debug)]
+struct Inner<T> {
+    traces: T,
+    settings: Settings,
+    logs_seen: AtomicBool,
+    metrics_seen: AtomicBool,
+}
+
+impl<T: TraceService> OtlpHttp<T> {
+    /// Gives what arrives to `traces`.
+    #[must_use]
+    pub fn new(traces: T, settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            traces,
+            settings,
+            logs_seen: AtomicBool::new(false),
+            metrics_seen: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl<T, B> Service<Request<B>> for OtlpHttp<T>
+where
+    T: TraceService,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Send,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(inner.answer(request).await) })
+    }
+}
+
+/// The answer to a request that the server refuses by itself, for [`crate::server::Settings`].
+#[must_use]
+pub fn refuse_head(
+    request: &request::Parts,
+    status: StatusCode,
+    message: &'static str,
+) -> Response<Full<Bytes>> {
+    refused(encoding_for_refusal(&request.headers), status, message)
+}
+
+impl<T: TraceService> Inner<T> {
+    async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Send,
+    {
+        let (head, body) = request.into_parts();
+        let signal = match head.uri.path() {
+            "/v1/traces" => Signal::Traces,
+            "/v1/logs" => Signal::Logs,
+            "/v1/metrics" => Signal::Metrics,
+            path => return not_found(&head, path),
+        };
+        let response = match self.check(&head) {
+            Ok(encoding) => match self.take(signal, &head, encoding, body).await {
+                Ok(outcome) => answer_to(encoding, signal, &outcome),
+                Err(error) => refused(encoding, status_of(&error), &error.to_string()),
+            },
+            Err((status, message)) => refused(encoding_for_refusal(&head.headers), status, message),
+        };
+        self.traces.answered(signal, response.status().as_u16());
+        response
+    }
+
+    /// What can be said before the body is read.
+    fn check(&self, head: &request::Parts) -> Result<Encoding, (StatusCode, &'static str)> {
+        if head.method != Method::POST {
+            return Err((StatusCode::METHOD_NOT_ALLOWED, "OTLP is sent with POST"));
+        }
+        if !self.is_authorized(&head.headers) {
+            return Err((
+                StatusCode::UNAUTHORIZED,
+                "a token is required: set OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20TOKEN",
+            ));
+        }
+        match media_type(&head.headers) {
+            MediaType::Otlp(encoding) => Ok(encoding),
+            MediaType::Grpc => Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, GRPC_MESSAGE)),
+            MediaType::Other => Err((
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the Content-Type must be application/x-protobuf or application/json",
+            )),
+        }
+    }
+
+    fn is_authorized(&self, headers: &HeaderMap) -> bool {
+        let digests = &self.settings.token_digests;
+        if digests.is_empty() {
+            return true;
+        }
+        let Some(token) = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| bearer(value.as_bytes()))
+        else {
+            return false;
+        };
+        let shown: [u8; 32] = Sha256::digest(token).into();
+        // Every digest is compared, so that the time tells nothing.
+        let equal = digests.iter().fold(Choice::from(0), |equal, digest| {
+            equal | digest.ct_eq(&shown)
+        });
+        equal.into()
+    }
+
+    async fn take<B>(
+        &self,
+        signal: Signal,
+        head: &request::Parts,
+        encoding: Encoding,
+        body: B,
+    ) -> Result<Outcome, BodyError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Send,
+    {
+        let coding = Coding::of(&head.headers)?;
+        let limits = self.settings.body;
+        let seen = match signal {
+            Signal::Traces => {
+                let wire = body::read(body, limits.wire_bytes, &self.settings.budget).await?;
+                return self.export(wire, coding, encoding).await;
+            }
+            Signal::Logs => &self.logs_seen,
+            Signal::Metrics => &self.metrics_seen,
+        };
+        body::discard(body, limits.wire_bytes).await?;
+        if !seen.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                signal = signal.as_str(),
+                "a client sends this signal: it is answered and not kept"
+            );
+        }
+        Ok(Outcome::Accepted)
+    }
+
+    async fn export(
+        &self,
+        wire: Buffer,
+        coding: Coding,
+        encoding: Encoding,
+    ) -> Result<Outcome, BodyError> {
+        let deadline = Instant::now() + self.settings.answer_within;
+        let work = async {
+            let inflated = self.inflated(wire, coding).await?;
+            Ok(self.traces.export_traces(inflated.into(), encoding).await)
+        };
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(result) => result,
+            Err(_) => Ok(Outcome::Unavailable(
+                "not committed in time; it is not known whether it will be".into(),
+            )),
+        }
+    }
+
+    async fn inflated(&self, wire: Buffer, coding: Coding) -> Result<Buffer, BodyError> {
+        let limit_bytes = self.settings.body.inflated_bytes;
+        let budget = self.settings.budget.clone();
+        if coding == Coding::Identity || wire.as_ref().len() < INFLATE_IN_PLACE_BYTES {
+            return inflate(wire, coding, limit_bytes, &budget);
+        }
+        tokio::task::spawn_blocking(move || inflate(wire, coding, limit_bytes, &budget))
+            .await
+            .expect("inflation does not panic, and the runtime outlives its requests")
+    }
+}
+
+fn answer_to(encoding: Encoding, signal: Signal, outcome: &Outcome) -> Response<Full<Bytes>> {
+    let (status, message) = match outcome {
+        Outcome::Accepted => return accepted(encoding),
+        Outcome::Partial { rejected, message } => {
+            return partly_accepted(encoding, signal, *rejected, message);
+        }
+        Outcome::Malformed(message) => (StatusCode::BAD_REQUEST, message),
+        Outcome::TooLarge(message) => (StatusCode::PAYLOAD_TOO_LARGE, message),
+        Outcome::Busy(message) => (StatusCode::TOO_MANY_REQUESTS, message),
+        Outcome::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
+    };
+    refused(encoding, status, message)
+}
+
+fn status_of(error: &BodyError) -> StatusCode {
+    match error {
+        BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::BudgetFull(_) => StatusCode::TOO_MANY_REQUESTS,
+        BodyError::UnknownCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        BodyError::Malformed(_) | BodyError::Broken => StatusCode::BAD_REQUEST,
+    }
+}
+
+const GRPC_MESSAGE: &str = "this port speaks OTLP over HTTP: send OTLP over gRPC to port 4317, or \
+                            set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
+
+/// The answer for a path that is none of OTLP's, with what was probably meant.
+fn not_found(head: &request::Parts, path: &str) -> Response<Full<Bytes>> {
+    let encoding = encoding_for_refusal(&head.headers);
+    if media_type(&head.headers) == MediaType::Grpc {
+        return refused(encoding, StatusCode::UNSUPPORTED_MEDIA_TYPE, GRPC_MESSAGE);
+    }
+    let message = match path {
+        "/" => {
+            "nothing is taken at /: set OTEL_EXPORTER_OTLP_ENDPOINT to this address, or give \
+             OTEL_EXPORTER_OTLP_TRACES_ENDPOINT the path /v1/traces"
+        }
+        "/v1/traces/" | "/v1/logs/" | "/v1/metrics/" => {
+            "the paths of OTLP have no slash at the end: /v1/traces, /v1/logs, /v1/metrics"
+        }
+        _ => {
+            "not a path of OTLP over HTTP (/v1/traces, /v1/logs, /v1/metrics): set \
+             OTEL_EXPORTER_OTLP_ENDPOINT to this address without a path"
+        }
+    };
+    refused(encoding, StatusCode::NOT_FOUND, message)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MediaType {
+    Otlp(Encoding),
+    Grpc,
+    Other,
+}
+
+fn media_type(headers: &HeaderMap) -> MediaType {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let name = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    let name = name.trim_ascii().to_ascii_lowercase();
+    match &name[..] {
+        b"application/x-protobuf" => MediaType::Otlp(Encoding::Protobuf),
+        b"application/json" => MediaType::Otlp(Encoding::Json),
+        name if name.starts_with(b"application/grpc") => MediaType::Grpc,
+        _ => MediaType::Other,
+    }
+}
+
+/// Who speaks neither encoding reads JSON most easily.
+fn encoding_for_refusal(headers: &HeaderMap) -> Encoding {
+    match media_type(headers) {
+        MediaType::Otlp(encoding) => encoding,
+        MediaType::Grpc | MediaType::Other => Encoding::Json,
+    }
+}
+
+/// The token of `Authorization: Bearer TOKEN`.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
+}

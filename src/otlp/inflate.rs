@@ -1,0 +1,246 @@
+//! Inflation of bodies, never beyond a limit.
+
+use std::io::Read;
+
+use flate2::read::MultiGzDecoder;
+use libdeflater::{DecompressionError, Decompressor};
+
+use super::body::{BodyError, Buffer, Coding};
+use super::budget::Budget;
+
+/// The most that deflate can make of one byte.
+const MAX_RATIO: usize = 1_032;
+
+/// The least that is made room for.
+const MIN_BYTES: usize = 1_024;
+
+/// Undoes a coding. The result, too, is within the budget.
+///
+/// # Errors
+/// The body is not what its coding says, is too large, or the budget is full.
+pub fn inflate(
+    wire: Buffer,
+    coding: Coding,
+    limit_bytes: usize,
+    budget: &Budget,
+) -> Result<Buffer, BodyError> {
+    match coding {
+        Coding::Identity if wire.as_ref().len() > limit_bytes => Err(too_large(limit_bytes)),
+        Coding::Identity => Ok(wire),
+        Coding::Gzip => inflate_gzip(wire.as_ref(), limit_bytes, budget),
+        Coding::Deflate => {
+            let guess = wire.as_ref().len().saturating_mul(8);
+            inflate_at_once(wire.as_ref(), guess, limit_bytes, budget, |wire, out| {
+                Decompressor::new().zlib_decompress(wire, out)
+            })?
+            .ok_or(BodyError::Malformed("deflate (zlib)"))
+        }
+    }
+}
+
+fn inflate_gzip(wire: &[u8], limit_bytes: usize, budget: &Budget) -> Result<Buffer, BodyError> {
+    // The size that the last member states is a hint for memory, no more; and what deflate
+    // cannot reach is no hint.
+    let stated = stated_size(wire).ok_or(BodyError::Malformed("gzip"))?;
+    let hint = (stated as usize).min(wire.len().saturating_mul(MAX_RATIO));
+    let inflated = inflate_at_once(wire, hint, limit_bytes, budget, |wire, out| {
+        Decompressor::new().gzip_decompress(wire, out)
+    })?
+    .ok_or(BodyError::Malformed("gzip"))?;
+    // This was the first member. When it was the last one as well, its size stands at the end.
+    if stated as usize == inflated.as_ref().len() && !another_member_follows(wire, stated) {
+        return Ok(inflated);
+    }
+    drop(inflated);
+    inflate_members(wire, limit_bytes, budget)
+}
+
+/// Into one buffer that is made larger until it is large enough. None: the data is bad.
+fn inflate_at_once(
+    wire: &[u8],
+    hint_bytes: usize,
+    limit_bytes: usize,
+    budget: &Budget,
+    mut decompress: impl FnMut(&[u8], &mut [u8]) -> Result<usize, DecompressionError>,
+) -> Result<Option<Buffer>, BodyError> {
+    let mut room_bytes = hint_bytes.max(MIN_BYTES).min(limit_bytes);
+    loop {
+        let mut buffer = Buffer::zeroed(room_bytes, budget)?;
+        match decompress(wire, buffer.as_mut()) {
+            Ok(inflated_bytes) => {
+                buffer.truncate(inflated_bytes);
+                return Ok(Some(buffer));
+            }
+            Err(DecompressionError::BadData) => return Ok(None),
+            Err(DecompressionError::InsufficientSpace) if room_bytes >= limit_bytes => {
+                return Err(too_large(limit_bytes));
+            }
+            Err(DecompressionError::InsufficientSpace) => {
+                room_bytes = room_bytes.saturating_mul(4).min(limit_bytes);
+            }
+        }
+    }
+}
+
+/// The last four bytes: the size, modulo 2³², of the last member.
+fn stated_size(wire: &[u8]) -> Option<u32> {
+    wire.last_chunk().map(|last| u32::from_le_bytes(*last))
+}
+
+/// Whether a member of this size ends somewhere before the end with another one behind it. The
+/// library does not say how much it read, so we look for what must stand there: the size, and the
+/// beginning of a gzip header. Seven bytes that stand elsewhere by chance only cost time.
+fn another_member_follows(wire: &[u8], size: u32) -> bool {
+    let [a, b, c, d] = size.to_le_bytes();
+    let border = [a, b, c, d, 0x1f, 0x8b, 0x08];
+    wire.windows(border.len()).any(|window| window == border)
+}
+
+fn inflate_members(wire: &[u8], limit_bytes: usize, budget: &Budget) -> Result<Buffer, BodyError> {
+    let mut members = MultiGzDecoder::new(wire);
+    let mut buffer = Buffer::empty(budget);
+    let mut piece = vec![0; 16 * 1_024];
+    loop {
+        let bytes = members
+            .read(&mut piece)
+            .map_err(|_| BodyError::Malformed("gzip"))?;
+        if bytes == 0 {
+            return Ok(buffer);
+        }
+        if buffer.as_ref().len() + bytes > limit_bytes {
+            return Err(too_large(limit_bytes));
+        }
+        buffer.append(&piece[..bytes], limit_bytes)?;
+    }
+}
+
+fn too_large(limit_bytes: usize) -> BodyError {
+    BodyError::TooLarge {
+        limit_bytes,
+        measured: "when inflated",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::{GzEncoder, ZlibEncoder};
+
+    use super::*;
+
+    const LIMIT_BYTES: usize = 1 << 20;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    fn inflated(wire: &[u8], coding: Coding) -> Result<Vec<u8>, BodyError> {
+        let budget = Budget::new(4 * LIMIT_BYTES);
+        let mut buffer = Buffer::empty(&budget);
+        buffer.append(wire, wire.len())?;
+        let result = inflate(buffer, coding, LIMIT_BYTES, &budget);
+        let result = result.map(|buffer| buffer.as_ref().to_vec());
+        assert_eq!(budget.used_bytes(), 0, "all is given back");
+        result
+    }
+
+    #[test]
+    fn one_member_is_inflated() {
+        for size in [0, 1, 1_000, 1_025, 100_000, LIMIT_BYTES] {
+            let text: Vec<u8> = (0..=250_u8).cycle().take(size).collect();
+            assert_eq!(inflated(&gzip(&text), Coding::Gzip), Ok(text));
+        }
+    }
+
+    #[test]
+    fn every_member_is_inflated_also_when_they_are_equal() {
+        let one = gzip(b"one");
+        let equal = [one.clone(), one.clone(), one.clone()].concat();
+        assert_eq!(inflated(&equal, Coding::Gzip), Ok(b"oneoneone".to_vec()));
+        let different = [one, gzip(b""), gzip(b"three")].concat();
+        assert_eq!(inflated(&different, Coding::Gzip), Ok(b"onethree".to_vec()));
+    }
+
+    #[test]
+    fn members_count_against_the_limit_together() {
+        let half = gzip(&vec![0; LIMIT_BYTES / 2]);
+        let whole = [half.clone(), half.clone()].concat();
+        assert_eq!(
+            inflated(&whole, Coding::Gzip).map(|b| b.len()),
+            Ok(LIMIT_BYTES)
+        );
+        let more = [half.clone(), half, gzip(b"x")].concat();
+        assert!(matches!(
+            inflated(&more, Coding::Gzip),
+            Err(BodyError::TooLarge { .. })
+        ));
+    }
+
+    #[test]
+    fn one_byte_over_the_limit_is_too_large() {
+        let bomb = gzip(&vec![0; LIMIT_BYTES + 1]);
+        assert!(bomb.len() < 2_000);
+        assert!(matches!(
+            inflated(&bomb, Coding::Gzip),
+            Err(BodyError::TooLarge { .. })
+        ));
+    }
+
+    #[test]
+    fn a_stated_size_is_not_believed() {
+        let text = vec![7; 50_000];
+        for lie in [0_u32, 1, 49_999, u32::MAX] {
+            let mut wire = gzip(&text);
+            let end = wire.len();
+            wire[end - 4..].copy_from_slice(&lie.to_le_bytes());
+            assert_eq!(
+                inflated(&wire, Coding::Gzip),
+                Err(BodyError::Malformed("gzip"))
+            );
+        }
+    }
+
+    #[test]
+    fn cut_off_or_other_data_is_malformed() {
+        let whole = gzip(b"some text that is long enough to be cut");
+        for end in 0..whole.len() {
+            assert_eq!(
+                inflated(&whole[..end], Coding::Gzip),
+                Err(BodyError::Malformed("gzip")),
+                "cut at {end}"
+            );
+        }
+        let second_cut = [&whole[..], &whole[..whole.len() - 1]].concat();
+        assert_eq!(
+            inflated(&second_cut, Coding::Gzip),
+            Err(BodyError::Malformed("gzip"))
+        );
+        assert_eq!(
+            inflated(b"plain text", Coding::Gzip),
+            Err(BodyError::Malformed("gzip"))
+        );
+    }
+
+    #[test]
+    fn deflate_means_zlib() {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&vec![5; 30_000]).expect("memory");
+        let wire = encoder.finish().expect("memory");
+        assert_eq!(inflated(&wire, Coding::Deflate), Ok(vec![5; 30_000]));
+        assert!(inflated(&wire[..wire.len() - 1], Coding::Deflate).is_err());
+    }
+
+    #[test]
+    fn identity_has_the_limit_too() {
+        assert_eq!(inflated(b"abc", Coding::Identity), Ok(b"abc".to_vec()));
+        let large = vec![0; LIMIT_BYTES + 1];
+        assert!(matches!(
+            inflated(&large, Coding::Identity),
+            Err(BodyError::TooLarge { .. })
+        ));
+    }
+}
