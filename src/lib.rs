@@ -21,6 +21,7 @@ pub mod cli;
 
 pub mod app;
 pub mod build;
+pub mod clock;
 pub mod config;
 pub mod server;
 pub mod shutdown;

@@ -88,24 +88,24 @@ impl MetricDeltas {
         *self.errors.entry(labels).or_default() += 1;
     }
 
-    /// A row of this service that turned out to be another's.
-    pub fn merged_row(&mut self, service_name: &str) {
-        add(&mut self.merged_rows, service_name);
+    /// Rows of this service that turned out to be another's.
+    pub fn merged_rows(&mut self, service_name: &str, rows: i64) {
+        add(&mut self.merged_rows, service_name, rows);
     }
 
-    /// A group of this service that was not there before.
-    pub fn new_group(&mut self, service_name: &str) {
-        add(&mut self.new_groups, service_name);
+    /// Groups of this service that were not there before.
+    pub fn new_groups(&mut self, service_name: &str, groups: i64) {
+        add(&mut self.new_groups, service_name, groups);
     }
 
-    /// A resolved group of this service that came back.
-    pub fn regressed_group(&mut self, service_name: &str) {
-        add(&mut self.regressed_groups, service_name);
+    /// Resolved groups of this service that came back.
+    pub fn regressed_groups(&mut self, service_name: &str, groups: i64) {
+        add(&mut self.regressed_groups, service_name, groups);
     }
 }
 
-fn add(counts: &mut BTreeMap<String, i64>, service_name: &str) {
-    *counts.entry(service_name.to_owned()).or_default() += 1;
+fn add(counts: &mut BTreeMap<String, i64>, service_name: &str, by: i64) {
+    *counts.entry(service_name.to_owned()).or_default() += by;
 }
 
 /// The bucket of [`DURATION_BUCKETS_SECONDS`] that a duration falls into; bounds belong to their bucket.

@@ -1,0 +1,241 @@
+//! The bounded way to the writer. A request hands over its findings and waits for the outcome on a
+//! oneshot channel; nothing here touches the database.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    detect::Findings,
+    domain::{ApiError, Hour, Sighting},
+    store::AggregationDelta,
+};
+
+/// The queue is measured in steps of this many bytes.
+const STEP_BYTES: usize = 1_024;
+
+/// Something for the writer to make durable.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// What one request of telemetry came down to.
+    Telemetry(Findings),
+    /// Errors that application code logged. An id that is there already changes nothing.
+    Errors(Vec<ApiError>),
+    /// Counts without rows.
+    Unlinked(Vec<AggregationDelta>),
+    /// Count the hours of a range again from their rows.
+    Rebuild {
+        /// At or after.
+        from: Option<Hour>,
+        /// Before.
+        to: Option<Hour>,
+    },
+}
+
+impl Work {
+    /// About how many bytes it keeps in memory and writes.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        match self {
+            Self::Telemetry(findings) => {
+                let sightings = findings.traces.iter().flat_map(|trace| &trace.sightings);
+                size_of::<Findings>()
+                    + findings.entries.len() * size_of::<crate::domain::EntrySpan>()
+                    + findings.series.len() * 256
+                    + sightings.map(sighting_bytes).sum::<usize>()
+            }
+            Self::Errors(errors) => errors.iter().map(error_bytes).sum(),
+            Self::Unlinked(deltas) => deltas.len() * 256,
+            Self::Rebuild { .. } => STEP_BYTES,
+        }
+    }
+
+    /// Whether it is a transaction by itself.
+    pub(super) fn stands_alone(&self) -> bool {
+        matches!(self, Self::Rebuild { .. })
+    }
+
+    /// About how many rows it writes.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Telemetry(findings) => {
+                1 + findings.series.len()
+                    + findings
+                        .traces
+                        .iter()
+                        .map(|trace| trace.sightings.len())
+                        .sum::<usize>()
+            }
+            Self::Errors(errors) => errors.len(),
+            Self::Unlinked(deltas) => deltas.len(),
+            Self::Rebuild { .. } => 1,
+        }
+    }
+}
+
+fn sighting_bytes(sighting: &Sighting) -> usize {
+    let content = sighting.content.as_deref().map_or(0, |content| {
+        content.error_message.len()
+            + content.error_stack.as_deref().map_or(0, str::len)
+            + json_bytes(&content.context)
+    });
+    size_of::<Sighting>() + 512 + content
+}
+
+fn error_bytes(error: &ApiError) -> usize {
+    size_of::<ApiError>()
+        + error.error_message.len()
+        + error.error_stack.as_deref().map_or(0, str::len)
+        + json_bytes(&error.context)
+}
+
+fn json_bytes(object: &serde_json::Map<String, serde_json::Value>) -> usize {
+    fn value_bytes(value: &serde_json::Value) -> usize {
+        match value {
+            serde_json::Value::String(text) => 32 + text.len(),
+            serde_json::Value::Array(items) => 32 + items.iter().map(value_bytes).sum::<usize>(),
+            serde_json::Value::Object(object) => json_bytes(object),
+            _ => 32,
+        }
+    }
+    32 + object
+        .iter()
+        .map(|(key, value)| key.len() + 32 + value_bytes(value))
+        .sum::<usize>()
+}
+
+/// How the spans of a committed request count (`redspan_records_total`). Each span is in one field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Made a new row.
+    pub error: u64,
+    /// Joined a failure that has its row.
+    pub merged: u64,
+    /// Were there already.
+    pub duplicate: u64,
+    /// Refused by the database for good.
+    pub rejected: u64,
+    /// Nothing failed.
+    pub not_error: u64,
+}
+
+/// What became of a piece of work.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Telemetry, committed, now or by an earlier request.
+    Committed(Tally),
+    /// Errors of application code, committed: for each whether it is new.
+    Logged(Vec<bool>),
+    /// Done; how many hours changed.
+    Hours(u64),
+    /// The database refuses a value: trying again is of no use.
+    Refused(String),
+    /// Not known to be committed: send it again.
+    Unavailable(String),
+}
+
+/// Why work was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// Too much is waiting.
+    #[error("the queue to the database is full")]
+    Full,
+    /// The database is known to be away.
+    #[error("the database is out of reach")]
+    Unavailable,
+    /// The process is stopping.
+    #[error("redspan is stopping")]
+    Stopping,
+}
+
+/// Work on its way, with the place it holds in the queue.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) work: Work,
+    pub(super) waiting_since: Instant,
+    pub(super) answer: oneshot::Sender<Outcome>,
+    pub(super) bytes: usize,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The sending side, for everybody.
+#[derive(Debug, Clone)]
+pub struct CommitQueue {
+    sender: mpsc::UnboundedSender<Item>,
+    space: Arc<Semaphore>,
+    capacity_bytes: usize,
+    available: Arc<AtomicBool>,
+}
+
+impl CommitQueue {
+    /// A queue for this many bytes, the flag by which the writer says whether the database is
+    /// there, and the receiving side.
+    pub(super) fn new(
+        capacity_bytes: usize,
+    ) -> (Self, mpsc::UnboundedReceiver<Item>, Arc<AtomicBool>) {
+        // Unbounded in items, but each holds its bytes of the semaphore, at least one step.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let available = Arc::new(AtomicBool::new(true));
+        let steps = (capacity_bytes / STEP_BYTES).clamp(1, Semaphore::MAX_PERMITS);
+        let queue = Self {
+            sender,
+            space: Arc::new(Semaphore::new(steps)),
+            capacity_bytes: steps * STEP_BYTES,
+            available: Arc::clone(&available),
+        };
+        (queue, receiver, available)
+    }
+
+    /// Hands work to the writer.
+    ///
+    /// # Errors
+    /// At once, when it is not taken. A piece larger than the whole queue is taken when the queue is empty.
+    pub fn submit(&self, work: Work) -> Result<oneshot::Receiver<Outcome>, NotTaken> {
+        if !self.available.load(Ordering::Acquire) {
+            return Err(NotTaken::Unavailable);
+        }
+        let bytes = work.weight_bytes();
+        let steps = bytes
+            .div_ceil(STEP_BYTES)
+            .clamp(1, self.capacity_bytes / STEP_BYTES);
+        let steps = u32::try_from(steps).map_err(|_| NotTaken::Full)?;
+        let place = Arc::clone(&self.space)
+            .try_acquire_many_owned(steps)
+            .map_err(|_| NotTaken::Full)?;
+        let (answer, outcome) = oneshot::channel();
+        let item = Item {
+            work,
+            waiting_since: Instant::now(),
+            answer,
+            bytes,
+            _place: place,
+        };
+        self.sender.send(item).map_err(|_| NotTaken::Stopping)?;
+        Ok(outcome)
+    }
+
+    /// Bytes that may wait.
+    #[must_use]
+    pub fn capacity_bytes(&self) -> usize {
+        self.capacity_bytes
+    }
+
+    /// Bytes that wait or are being written.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.capacity_bytes - self.space.available_permits() * STEP_BYTES
+    }
+
+    /// Whether the database is thought to be there.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.available.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,723 @@
+//! The one task that changes errors, hours and totals. It takes what is waiting, never waiting for
+//! more, and makes it one transaction; whoever handed it in hears after COMMIT.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+use uuid::Uuid;
+
+use crate::{
+    clock,
+    domain::{RequestDigest, Timestamp, TraceKey},
+    metrics::{MetricDeltas, Metrics},
+    store::{Changes, Ingest, SharedStore, StoreError},
+};
+
+use super::{
+    failpoint,
+    group::{self, Group},
+    open::OpenTraceSet,
+    plan::{self, HourlyLabelSets, PlanInput, TraceInput, UserHasher},
+    queue::{CommitQueue, Item, Outcome, Tally, Work},
+    seen::SeenEntries,
+};
+
+/// A group ends at this many rows or bytes.
+const GROUP_ROWS: usize = 1_000;
+const GROUP_BYTES: usize = 1024 * 1024;
+
+/// How many entry spans are remembered, and how long.
+const SEEN_ENTRIES: usize = 1_000_000;
+const SEEN_TIME: Duration = Duration::from_mins(15);
+
+/// Failures in a row after which requests are refused at once.
+const FAILURES_TO_CLOSE: u32 = 3;
+
+/// How often a database that is away is tried again.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// How often a transaction that collided, or whose connection went, is tried again.
+const ATTEMPTS: u32 = 5;
+
+/// Users that are known to be registered.
+const REGISTERED_USERS: usize = 100_000;
+
+/// How the writer works.
+#[derive(Clone, Debug)]
+pub struct WriterSettings {
+    /// Under which name it counts.
+    pub name: String,
+    /// Bytes of work that may wait.
+    pub queue_bytes: usize,
+    /// After this time an attempt on a database server is given up and its connection with it; its
+    /// outcome is then unknown. `None` for a file, which cannot be abandoned.
+    pub attempt_timeout: Option<Duration>,
+    /// Above this age nobody waits for an answer any more.
+    pub answer_timeout: Duration,
+}
+
+/// What the writer works with.
+pub struct WriterParts {
+    /// The database.
+    pub store: SharedStore,
+    /// The mirror of what was committed, and what this process did.
+    pub metrics: Arc<Metrics>,
+    /// The open traces.
+    pub open: Arc<OpenTraceSet>,
+    /// Hash of users.
+    pub users: UserHasher,
+    /// The hours' label sets of errors.
+    pub error_labels: HourlyLabelSets,
+    /// The hours' label sets of requests.
+    pub request_labels: HourlyLabelSets,
+}
+
+/// The one writer. [`Writer::run`] is its task.
+pub struct Writer {
+    parts: WriterParts,
+    settings: WriterSettings,
+    receiver: mpsc::UnboundedReceiver<Item>,
+    /// Taken from the queue already, to be written by itself.
+    next: Option<Item>,
+    available: Arc<AtomicBool>,
+    session: Option<Session>,
+    /// The name under which it counts; another than the settings' when that was lost.
+    name: String,
+    seen: SeenEntries,
+    registered: HashSet<String>,
+    lost: Vec<LostRequest>,
+    failures: u32,
+}
+
+/// A connection on which the writer's name is claimed.
+struct Session {
+    connection: Box<dyn Ingest>,
+    epoch: i64,
+}
+
+/// A request whose COMMIT had an unknown outcome.
+struct LostRequest {
+    digest: RequestDigest,
+    entry_keys: Vec<u64>,
+}
+
+/// What one committed transaction did.
+struct Done {
+    outcomes: Vec<Outcome>,
+    entry_keys: Vec<u64>,
+    trace_keys: Vec<TraceKey>,
+}
+
+/// The changes of a group, and what has to be told apart after their COMMIT.
+struct Planned {
+    changes: Changes,
+    effects: plan::Effects,
+    records: Vec<group::TraceRecords>,
+    entry_keys: Vec<u64>,
+    trace_keys: Vec<TraceKey>,
+}
+
+/// Whether to write for good, or only to see whether the database takes it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Commit,
+    Trial,
+}
+
+impl Writer {
+    /// The writer and the queue that leads to it.
+    #[must_use]
+    pub fn new(parts: WriterParts, settings: WriterSettings) -> (Self, CommitQueue) {
+        let (queue, receiver, available) = CommitQueue::new(settings.queue_bytes);
+        let writer = Self {
+            name: settings.name.clone(),
+            parts,
+            settings,
+            receiver,
+            next: None,
+            available,
+            session: None,
+            seen: SeenEntries::new(SEEN_ENTRIES, SEEN_TIME, Instant::now()),
+            registered: HashSet::new(),
+            lost: Vec::new(),
+            failures: 0,
+        };
+        (writer, queue)
+    }
+
+    /// Connects and claims the name, so that a start with a wrong database fails at once.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn open(&mut self) -> Result<(), StoreError> {
+        let session = self.session().await?;
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Works until every sender of the queue is gone and the queue is empty.
+    ///
+    /// # Errors
+    /// When the database file is broken or damaged: the process must not go on with it.
+    pub async fn run(mut self) -> Result<(), StoreError> {
+        loop {
+            let first = if let Some(next) = self.next.take() {
+                Some(next)
+            } else if self.available.load(Ordering::Acquire) {
+                self.receiver.recv().await
+            } else {
+                tokio::select! {
+                    item = self.receiver.recv() => item,
+                    () = sleep(PROBE_EVERY) => {
+                        self.probe().await?;
+                        continue;
+                    }
+                }
+            };
+            let Some(first) = first else { return Ok(()) };
+            let group = self.gather(first);
+            self.write(group).await?;
+        }
+    }
+
+    /// The first item and what is waiting behind it, up to a group's size.
+    fn gather(&mut self, first: Item) -> Vec<Item> {
+        if first.work.stands_alone() {
+            return vec![first];
+        }
+        let (mut rows, mut bytes) = (first.work.rows(), first.bytes);
+        let mut group = vec![first];
+        while rows < GROUP_ROWS && bytes < GROUP_BYTES {
+            let Ok(item) = self.receiver.try_recv() else {
+                break;
+            };
+            if item.work.stands_alone() {
+                self.next = Some(item);
+                break;
+            }
+            rows += item.work.rows();
+            bytes += item.bytes;
+            group.push(item);
+        }
+        group
+    }
+
+    /// Writes a group and answers everybody in it. A group with a value that the database refuses
+    /// is halved until the one with that value stands alone.
+    async fn write(&mut self, group: Vec<Item>) -> Result<(), StoreError> {
+        let mut groups = vec![group];
+        while let Some(mut group) = groups.pop() {
+            // Whoever has stopped waiting was told to send it again.
+            group.retain(|item| {
+                !item.answer.is_closed()
+                    && item.waiting_since.elapsed() < self.settings.answer_timeout
+            });
+            if group.is_empty() {
+                continue;
+            }
+            let works: Vec<&Work> = group.iter().map(|item| &item.work).collect();
+            match self.commit(&works, &HashSet::new()).await {
+                Ok(outcomes) => {
+                    for (item, outcome) in group.into_iter().zip(outcomes) {
+                        // Nobody may be waiting any more; the work is committed all the same.
+                        drop(item.answer.send(outcome));
+                    }
+                }
+                Err(StoreError::Refused { .. }) if group.len() > 1 => {
+                    let second = group.split_off(group.len() / 2);
+                    groups.push(second);
+                    groups.push(group);
+                }
+                Err(StoreError::Refused { source, .. }) => {
+                    let outcome = self.without_refused_traces(&group[0].work, source).await;
+                    answer_all(group, &outcome?);
+                }
+                Err(error) => {
+                    let outcome = Outcome::Unavailable(error.to_string());
+                    answer_all(group, &outcome);
+                    if is_fatal(&error) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One request that the database refuses: the traces that it refuses are found by halving, in
+    /// transactions that are rolled back, and the rest is committed.
+    async fn without_refused_traces(
+        &mut self,
+        work: &Work,
+        source: sqlx::Error,
+    ) -> Result<Outcome, StoreError> {
+        let Work::Telemetry(findings) = work else {
+            return Ok(Outcome::Refused(source.to_string()));
+        };
+        let mut refused = HashSet::new();
+        let all: Vec<TraceKey> = findings.traces.iter().map(|trace| trace.key).collect();
+        let mut halves = vec![all.clone()];
+        while let Some(half) = halves.pop() {
+            let others: HashSet<TraceKey> = all
+                .iter()
+                .filter(|key| !half.contains(key))
+                .copied()
+                .collect();
+            match self.attempt(&[work], &others, Purpose::Trial).await {
+                Ok(_) => {}
+                Err(StoreError::Refused { .. }) if half.len() > 1 => {
+                    let (left, right) = half.split_at(half.len() / 2);
+                    halves.extend([left.to_vec(), right.to_vec()]);
+                }
+                Err(StoreError::Refused { .. }) => refused.extend(half),
+                Err(error) if is_fatal(&error) => return Err(error),
+                Err(error) => return Ok(Outcome::Unavailable(error.to_string())),
+            }
+        }
+        tracing::warn!(traces = refused.len(), %source, "the database refuses values of these traces; the rest is stored");
+        match self.commit(&[work], &refused).await {
+            Ok(mut outcomes) => Ok(outcomes
+                .pop()
+                .unwrap_or_else(|| Outcome::Unavailable(source.to_string()))),
+            Err(error) if is_fatal(&error) => Err(error),
+            Err(StoreError::Refused { source, .. }) => Ok(Outcome::Refused(source.to_string())),
+            Err(error) => Ok(Outcome::Unavailable(error.to_string())),
+        }
+    }
+
+    /// Commits works in one transaction, trying again what may succeed at once.
+    async fn commit(
+        &mut self,
+        works: &[&Work],
+        refused: &HashSet<TraceKey>,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let started = Instant::now();
+        let mut attempt = 0;
+        let result = loop {
+            attempt += 1;
+            let result = self.attempt(works, refused, Purpose::Commit).await;
+            let Err(error) = &result else { break result };
+            let again = match error {
+                StoreError::Collision { .. } => true,
+                StoreError::Unavailable {
+                    connection_lost, ..
+                } => *connection_lost && attempt == 1,
+                StoreError::Refused { foreign_key, .. } => *foreign_key && attempt == 1,
+                _ => false,
+            };
+            if !again || attempt >= ATTEMPTS || started.elapsed() * 2 > self.settings.answer_timeout
+            {
+                break result;
+            }
+            self.registered.clear();
+            sleep(jitter(attempt)).await;
+        };
+        self.note_health(result.as_ref().err());
+        let done = result?;
+        let rows = works.iter().map(|work| work.rows()).sum();
+        self.parts
+            .metrics
+            .process
+            .commits
+            .observe(started.elapsed(), rows);
+        self.seen.extend(done.entry_keys, Instant::now());
+        self.parts.open.open(done.trace_keys, clock::now());
+        Ok(done.outcomes)
+    }
+
+    /// One attempt. The connection is this attempt's own: when it is given up or fails badly, it goes.
+    async fn attempt(
+        &mut self,
+        works: &[&Work],
+        refused: &HashSet<TraceKey>,
+        purpose: Purpose,
+    ) -> Result<Done, StoreError> {
+        let mut session = match self.session.take() {
+            Some(session) if self.lost.is_empty() => session,
+            other => {
+                drop(other);
+                self.session().await?
+            }
+        };
+        let give_up_after = self.settings.attempt_timeout;
+        let transaction = self.transaction(&mut session, works, refused, purpose);
+        let result = match give_up_after {
+            Some(limit) => timeout(limit, transaction).await.unwrap_or_else(|_| {
+                Err(StoreError::UnknownOutcome {
+                    source: sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
+                })
+            }),
+            None => transaction.await,
+        };
+        match &result {
+            Ok(_) => self.session = Some(session),
+            Err(StoreError::UnknownOutcome { .. }) => self.remember_lost(works),
+            Err(
+                StoreError::Unavailable {
+                    connection_lost: true,
+                    ..
+                }
+                | StoreError::Broken { .. },
+            ) => {}
+            Err(_) => {
+                session.connection.rollback().await;
+                self.session = Some(session);
+            }
+        }
+        result
+    }
+
+    /// The transaction of a group, from the ledger to COMMIT.
+    async fn transaction(
+        &mut self,
+        session: &mut Session,
+        works: &[&Work],
+        refused: &HashSet<TraceKey>,
+        purpose: Purpose,
+    ) -> Result<Done, StoreError> {
+        let now = clock::now();
+        let connection = &mut session.connection;
+        if let [Work::Rebuild { from, to }] = works {
+            let hours = connection.rebuild_aggregations(*from, *to, now).await?;
+            return Ok(Done {
+                outcomes: vec![Outcome::Hours(hours)],
+                entry_keys: Vec::new(),
+                trace_keys: Vec::new(),
+            });
+        }
+        self.register_users(connection.as_mut(), works, now).await?;
+        failpoint::pass("before_begin");
+        connection.begin().await?;
+        if !connection.hold_writer(&self.name, session.epoch).await? {
+            connection.rollback().await;
+            self.name = format!("{}-{}", self.settings.name, Uuid::now_v7().simple());
+            tracing::warn!(
+                name = self.name,
+                "another process took this writer's name; going on under a new one"
+            );
+            session.epoch = connection.claim_writer(&self.name).await?;
+            self.parts.metrics.data.reload(Vec::new());
+            connection.begin().await?;
+            connection.hold_writer(&self.name, session.epoch).await?;
+        }
+        let new_digests = connection
+            .insert_ledger(&group::digests(works), now)
+            .await?;
+        let fresh = group::fresh(works, &new_digests);
+        let mut planned = self
+            .plan(connection.as_mut(), works, &fresh, refused, now)
+            .await?;
+        let changes = &mut planned.changes;
+        changes.metrics = self
+            .parts
+            .metrics
+            .data
+            .stage(&deltas(changes, &planned.effects));
+        connection.apply(changes).await?;
+        failpoint::pass("after_insert");
+        if purpose == Purpose::Trial {
+            connection.rollback().await;
+            return Ok(Done {
+                outcomes: Vec::new(),
+                entry_keys: Vec::new(),
+                trace_keys: Vec::new(),
+            });
+        }
+        failpoint::pass("before_commit");
+        connection.commit().await?;
+        failpoint::pass("after_commit");
+        self.parts.metrics.data.apply(planned.changes.metrics);
+
+        let effects = &planned.effects;
+        let tallies = Group::tally(works, &fresh, refused, &planned.records, &effects.sightings);
+        Ok(Done {
+            outcomes: outcomes(works, tallies, &effects.logged),
+            entry_keys: planned.entry_keys,
+            trace_keys: planned.trace_keys,
+        })
+    }
+
+    /// Steps 3 and 4: locks and reads what the group touches, and plans its changes.
+    async fn plan(
+        &mut self,
+        connection: &mut dyn Ingest,
+        works: &[&Work],
+        fresh: &[bool],
+        refused: &HashSet<TraceKey>,
+        now: Timestamp,
+    ) -> Result<Planned, StoreError> {
+        let labels = &mut self.parts.request_labels;
+        let group = Group::collect(works, fresh, refused, &self.seen, labels);
+
+        let records: Vec<_> = group
+            .traces
+            .iter()
+            .map(group::GroupTrace::records)
+            .collect();
+        let identities: Vec<_> = group
+            .traces
+            .iter()
+            .map(|trace| trace.identity.clone())
+            .collect();
+        let trace_keys: Vec<TraceKey> = identities.iter().map(|identity| identity.key).collect();
+        let mut stored: BTreeMap<TraceKey, _> = BTreeMap::new();
+        if !identities.is_empty() {
+            let locked = connection.lock_traces(&identities, now).await?;
+            stored.extend(locked.into_iter().map(|trace| (trace.key, trace)));
+        }
+        let mut traces = Vec::with_capacity(group.traces.len());
+        for trace in group.traces {
+            let before = stored.remove(&trace.identity.key).ok_or_else(|| {
+                StoreError::Corrupt(format!(
+                    "error_traces {} was locked and is not there",
+                    trace.identity.key
+                ))
+            })?;
+            traces.push(TraceInput {
+                identity: trace.identity,
+                before,
+                new: trace.new,
+            });
+        }
+        let candidates = plan::candidate_ids(&traces, &group.logged);
+        let rows = if candidates.is_empty() {
+            Vec::new()
+        } else {
+            connection.read_errors(&candidates).await?
+        };
+        let input = PlanInput {
+            now,
+            writer: self.name.clone(),
+            traces,
+            stored: rows,
+            logged: group.logged,
+            upserts: group.upserts,
+            requests: group.requests,
+        };
+        let rows = plan::plan_rows(input, &mut self.parts.error_labels, &self.parts.users);
+        let fingerprints = rows.fingerprints();
+        let groups = if fingerprints.is_empty() {
+            Vec::new()
+        } else {
+            connection.lock_groups(&fingerprints).await?
+        };
+        let (changes, effects) = rows.finish(groups);
+        Ok(Planned {
+            changes,
+            effects,
+            records,
+            entry_keys: group.entry_keys,
+            trace_keys,
+        })
+    }
+
+    /// Registers the users that rows will name and that are not known to be there.
+    async fn register_users(
+        &mut self,
+        connection: &mut dyn Ingest,
+        works: &[&Work],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut users = Vec::new();
+        for work in works {
+            match work {
+                Work::Telemetry(findings) => {
+                    let facts = findings.traces.iter().flat_map(|trace| &trace.sightings);
+                    users.extend(
+                        facts.filter_map(|sighting| sighting.facts.as_ref()?.user_id.as_ref()),
+                    );
+                }
+                Work::Errors(errors) => {
+                    users.extend(errors.iter().filter_map(|error| error.user_id.as_ref()));
+                }
+                Work::Unlinked(_) | Work::Rebuild { .. } => {}
+            }
+        }
+        let mut users: Vec<String> = users
+            .into_iter()
+            .filter(|user| !self.registered.contains(*user))
+            .cloned()
+            .collect();
+        if users.is_empty() {
+            return Ok(());
+        }
+        users.sort_unstable();
+        users.dedup();
+        connection.register_users(&users, now).await?;
+        if self.registered.len() + users.len() > REGISTERED_USERS {
+            self.registered.clear();
+        }
+        self.registered.extend(users);
+        Ok(())
+    }
+
+    /// A new connection with the writer's name claimed on it, and this process's memory set right
+    /// by what the database holds.
+    async fn session(&mut self) -> Result<Session, StoreError> {
+        let connect = async {
+            let mut connection = self.parts.store.writer().await?;
+            let epoch = connection.claim_writer(&self.name).await?;
+            let totals = connection.load_metric_totals(&self.name).await?;
+            let digests: Vec<RequestDigest> =
+                self.lost.iter().map(|request| request.digest).collect();
+            let committed = if digests.is_empty() {
+                Vec::new()
+            } else {
+                connection.known_digests(&digests).await?
+            };
+            Ok((connection, epoch, totals, committed))
+        };
+        let connected = match self.settings.attempt_timeout {
+            Some(limit) => timeout(limit, connect).await.unwrap_or_else(|_| {
+                Err(StoreError::Unavailable {
+                    during: "connecting",
+                    source: sqlx::Error::PoolTimedOut,
+                    connection_lost: true,
+                })
+            }),
+            None => connect.await,
+        };
+        let (connection, epoch, totals, committed) = connected?;
+        self.parts.metrics.data.reload(totals);
+        let committed: HashSet<RequestDigest> = committed.into_iter().collect();
+        let now = Instant::now();
+        for request in self
+            .lost
+            .drain(..)
+            .filter(|request| committed.contains(&request.digest))
+        {
+            self.seen.extend(request.entry_keys, now);
+        }
+        Ok(Session { connection, epoch })
+    }
+
+    fn remember_lost(&mut self, works: &[&Work]) {
+        for work in works {
+            if let Work::Telemetry(findings) = work
+                && let Some(digest) = findings.digest
+            {
+                let entry_keys = findings.entries.iter().map(|entry| entry.key).collect();
+                self.lost.push(LostRequest { digest, entry_keys });
+            }
+        }
+    }
+
+    /// Tries a database that is away.
+    async fn probe(&mut self) -> Result<(), StoreError> {
+        self.session = None;
+        match self.session().await {
+            Ok(session) => {
+                self.session = Some(session);
+                self.note_health(None);
+                Ok(())
+            }
+            Err(error) if is_fatal(&error) => Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "the database is still away");
+                Ok(())
+            }
+        }
+    }
+
+    fn note_health(&mut self, error: Option<&StoreError>) {
+        match error {
+            Some(error @ (StoreError::Unavailable { .. } | StoreError::UnknownOutcome { .. })) => {
+                self.failures += 1;
+                tracing::warn!(%error, failures = self.failures, "a group was not committed");
+                if self.failures == FAILURES_TO_CLOSE {
+                    tracing::error!(
+                        "the database is out of reach: requests are answered 503 until it is back"
+                    );
+                    self.available.store(false, Ordering::Release);
+                }
+            }
+            Some(_) => {}
+            None => {
+                if !self.available.swap(true, Ordering::AcqRel) {
+                    tracing::info!("the database is back");
+                }
+                self.failures = 0;
+            }
+        }
+    }
+}
+
+/// What the data counters gain by these changes.
+fn deltas(changes: &Changes, effects: &plan::Effects) -> MetricDeltas {
+    let mut deltas = MetricDeltas::default();
+    for total in &changes.requests {
+        deltas.requests(
+            &total.series,
+            total.requests,
+            total.errors,
+            total.duration_nanos,
+            &total.buckets,
+        );
+    }
+    for row in &changes.inserted {
+        deltas.error(row);
+    }
+    for (service, count) in &effects.merged_rows {
+        deltas.merged_rows(service, *count);
+    }
+    for (service, count) in &effects.new_groups {
+        deltas.new_groups(service, *count);
+    }
+    for (service, count) in &effects.regressed_groups {
+        deltas.regressed_groups(service, *count);
+    }
+    deltas
+}
+
+fn outcomes(works: &[&Work], tallies: Vec<Tally>, logged: &[plan::Outcome]) -> Vec<Outcome> {
+    let mut logged = logged.iter();
+    works
+        .iter()
+        .zip(tallies)
+        .map(|(work, tally)| match work {
+            Work::Telemetry(_) => Outcome::Committed(tally),
+            Work::Errors(errors) => Outcome::Logged(
+                logged
+                    .by_ref()
+                    .take(errors.len())
+                    .map(|outcome| *outcome == plan::Outcome::Error)
+                    .collect(),
+            ),
+            Work::Unlinked(deltas) => Outcome::Hours(deltas.len() as u64),
+            Work::Rebuild { .. } => Outcome::Hours(0),
+        })
+        .collect()
+}
+
+fn answer_all(group: Vec<Item>, outcome: &Outcome) {
+    for item in group {
+        drop(item.answer.send(outcome.clone()));
+    }
+}
+
+/// After these the process must end: its handle of the file is not to be trusted.
+fn is_fatal(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Broken { .. }
+            | StoreError::Corrupt(_)
+            | StoreError::InUse(_)
+            | StoreError::Configuration(_)
+    )
+}
+
+/// 5 to 10 ms, doubled with each attempt; from the random end of a UUID, which is at hand.
+fn jitter(attempt: u32) -> Duration {
+    let random = u64::from(Uuid::now_v7().as_bytes()[15]);
+    Duration::from_micros((5_000 + random * 20) << attempt.min(5))
+}
