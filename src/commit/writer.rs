@@ -49,6 +49,14 @@ const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// How often a transaction that collided, or whose connection went, is tried again.
 const ATTEMPTS: u32 = 5;
 
+/// Requests are forgotten this often, and so many of them in one transaction.
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
+const PRUNE_ROWS: u32 = 10_000;
+
+/// Requests are forgotten only after so long a time with the database at hand: while it is away
+/// its clients keep what they will send again.
+const PRUNE_AFTER: Duration = Duration::from_hours(1);
+
 /// Users that are known to be registered.
 const REGISTERED_USERS: usize = 100_000;
 
@@ -64,6 +72,8 @@ pub struct WriterSettings {
     pub attempt_timeout: Option<Duration>,
     /// Above this age nobody waits for an answer any more.
     pub answer_timeout: Duration,
+    /// How long requests are remembered, so that one that is sent again is counted once.
+    pub ledger: Duration,
 }
 
 /// What the writer works with.
@@ -97,6 +107,8 @@ pub struct Writer {
     registered: HashSet<String>,
     lost: Vec<LostRequest>,
     failures: u32,
+    connected_since: Instant,
+    pruned_at: Instant,
 }
 
 /// A connection on which the writer's name is claimed.
@@ -151,6 +163,8 @@ impl Writer {
             registered: HashSet::new(),
             lost: Vec::new(),
             failures: 0,
+            connected_since: Instant::now(),
+            pruned_at: Instant::now(),
         };
         (writer, queue)
     }
@@ -173,20 +187,52 @@ impl Writer {
         loop {
             let first = if let Some(next) = self.next.take() {
                 Some(next)
-            } else if self.available.load(Ordering::Acquire) {
-                self.receiver.recv().await
             } else {
-                tokio::select! {
-                    item = self.receiver.recv() => item,
-                    () = sleep(PROBE_EVERY) => {
-                        self.probe().await?;
-                        continue;
-                    }
-                }
+                let pause = if self.available.load(Ordering::Acquire) {
+                    PRUNE_EVERY
+                } else {
+                    PROBE_EVERY
+                };
+                let Ok(item) = timeout(pause, self.receiver.recv()).await else {
+                    self.keep_house().await?;
+                    continue;
+                };
+                item
             };
             let Some(first) = first else { return Ok(()) };
             let group = self.gather(first);
             self.write(group).await?;
+            if self.pruned_at.elapsed() >= PRUNE_EVERY {
+                self.keep_house().await?;
+            }
+        }
+    }
+
+    /// What there is to do between groups: find the database again, forget old requests.
+    async fn keep_house(&mut self) -> Result<(), StoreError> {
+        if !self.available.load(Ordering::Acquire) {
+            return self.probe().await;
+        }
+        self.pruned_at = Instant::now();
+        if self.connected_since.elapsed() < PRUNE_AFTER {
+            return Ok(());
+        }
+        let Some(mut session) = self.session.take() else {
+            return Ok(());
+        };
+        let seconds = i64::try_from(self.settings.ledger.as_secs()).unwrap_or(i64::MAX);
+        let before = clock::now().plus_seconds(-seconds);
+        match session.connection.prune_ledger(before, PRUNE_ROWS).await {
+            Ok(rows) => {
+                tracing::debug!(rows, "old requests are forgotten");
+                self.session = Some(session);
+                Ok(())
+            }
+            Err(error) if is_fatal(&error) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "old requests could not be forgotten; trying again later");
+                Ok(())
+            }
         }
     }
 
@@ -588,6 +634,7 @@ impl Writer {
             None => connect.await,
         };
         let (connection, epoch, totals, committed) = connected?;
+        self.connected_since = Instant::now();
         self.parts.metrics.data.reload(totals);
         let committed: HashSet<RequestDigest> = committed.into_iter().collect();
         let now = Instant::now();
