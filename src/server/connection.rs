@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use super::{Counts, Settings};
 use crate::shutdown::Stop;
 
 /// hyper's buffer for reading bodies; the header block has its own, smaller limit.
-const READ_BUFFER_BYTES: usize = 64 * 1_024;
+const READ_BUFFER_BYTES: usize = 32 * 1_024;
 
 /// An unread body up to this size is likely in hyper's buffer already, so that the connection can
 /// be kept.
@@ -91,16 +92,25 @@ pub(super) async fn run<S, B>(
     };
     if ended.is_err() {
         if progress.began_with_http2() {
-            tracing::warn!(
-                "a client speaks HTTP/2 (gRPC?) to a port for HTTP/1.1: it needs the port for \
-                 gRPC, or OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
-            );
+            warn_of_http2(&settings.counts);
         }
         return;
     }
     let linger = progress.body_abandoned().then_some(limits.linger);
     let stream = connection.into_parts().io.into_inner().stream;
     close(stream, linger.unwrap_or_default()).await;
+}
+
+/// gRPC clients come back every few seconds: one line for the first and for each power of two.
+fn warn_of_http2(counts: &Counts) {
+    let connections = counts.http2_refused.fetch_add(1, Ordering::Relaxed) + 1;
+    if connections.is_power_of_two() {
+        tracing::warn!(
+            connections,
+            "a client speaks HTTP/2 (gRPC?) to a port for HTTP/1.1: it needs the port for gRPC, \
+             or OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+        );
+    }
 }
 
 /// Ready when the connection has outstayed what it does. The timer is moved only when it must fire

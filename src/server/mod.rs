@@ -48,7 +48,7 @@ pub struct Limits {
     /// How long the rest of a refused body is read and thrown away, so that the client gets to
     /// read the answer before it sees the connection closed. Default 2 s.
     pub linger: Duration,
-    /// Bytes of request line and headers. Default 16 KiB; beyond it 431. At least 8 KiB.
+    /// Bytes of request line and headers. Default 16 KiB; beyond it 431.
     pub header_bytes: usize,
     /// Bytes of the request's URI. Default 4 KiB; beyond it 414.
     pub uri_bytes: usize,
@@ -86,6 +86,8 @@ pub struct Counts {
     pub answer_timeouts: AtomicU64,
     /// Requests refused for their URI or contradictory lengths, before any service saw them.
     pub bad_heads: AtomicU64,
+    /// Connections closed because the client spoke HTTP/2, as gRPC does.
+    pub http2_refused: AtomicU64,
     /// Connections cut because the drain had come to its deadline.
     pub cut_at_stop: AtomicU64,
 }

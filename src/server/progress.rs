@@ -106,7 +106,8 @@ impl Progress {
             state.request_deadline = Instant::now() + state.limits.request_read;
         }
         let states_length_twice = is_chunked && has_content_length(&state.head);
-        state.head.clear();
+        // Given back, not cleared: there may be a thousand connections.
+        state.head = Vec::new();
         state.body_abandoned = false;
         if has_body {
             state.phase = Phase::Body;
