@@ -8,5 +8,9 @@ mod settings;
 
 pub use detector::Detector;
 pub use findings::{Findings, OpenTraces, TraceFindings};
-pub use resolve::{ResolvedRow, RowContext, build_row, content_of, resolve, resolve_beyond};
+#[cfg(test)]
+pub(crate) use resolve::sample;
+pub use resolve::{
+    ResolvedRow, RowContext, TRIMMED, build_row, content_of, resolve, resolve_beyond,
+};
 pub use settings::{DetectSettings, KeepAddress, Privacy};

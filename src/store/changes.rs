@@ -43,7 +43,8 @@ pub struct TraceWrite {
     pub touched_at: Timestamp,
 }
 
-/// What a group does to one row of `error_aggregations`.
+/// What a group does to one row of `error_aggregations`. Every hour that a [`UserDelta`] names has
+/// one, if only with zeros; the row is there unless something comes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AggregationDelta {
     /// Primary key.

@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use crate::domain::{Content, Sighting, SpanId};
+use crate::{
+    detect::TRIMMED,
+    domain::{Content, Sighting, SpanId},
+};
 
 /// How many sightings of a trace are remembered.
 pub(super) const MAX_SIGHTINGS: usize = 256;
@@ -171,7 +174,9 @@ const TRIM_STEPS: [TrimStep; 5] = [
     |sighting| {
         trim_content(sighting, |content| {
             let is_worth_it = !content.context.is_empty() && !is_trimmed(content);
-            content.context = Map::new();
+            if is_worth_it {
+                content.context = Map::new();
+            }
             is_worth_it
         })
     },
@@ -206,9 +211,6 @@ const TRIM_STEPS: [TrimStep; 5] = [
         })
     },
 ];
-
-/// The mark of a trimmed content: on the row, should one be made of it, and for the naming tests.
-const TRIMMED: &str = "trimmed";
 
 fn is_trimmed(content: &Content) -> bool {
     content.context.len() == 1 && content.context.contains_key(TRIMMED)

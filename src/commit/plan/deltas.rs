@@ -1,6 +1,6 @@
 //! What rows that come, change and leave do to hours, to the users of hours, and to groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     domain::{
@@ -85,8 +85,7 @@ impl<'a> Deltas<'a> {
 
     /// Everything in the order of its keys; what comes to nothing is left out.
     pub(super) fn into_parts(self) -> Parts {
-        let hours = self.hours.into_values().collect();
-        let users = self
+        let users: Vec<UserDelta> = self
             .users
             .into_iter()
             .filter(|(_, errors)| *errors != 0)
@@ -95,6 +94,13 @@ impl<'a> Deltas<'a> {
                 user_key,
                 errors,
             })
+            .collect();
+        let with_users: BTreeSet<AggregationId> =
+            users.iter().map(|user| user.aggregation_id).collect();
+        let hours = self
+            .hours
+            .into_values()
+            .filter(|hour| changes_something(hour) || with_users.contains(&hour.id))
             .collect();
         (hours, users, self.groups)
     }
@@ -131,6 +137,7 @@ impl<'a> Deltas<'a> {
     fn count_user(&mut self, row: &ApiError, errors: i64) {
         if let Some(user_id) = &row.user_id {
             let user_key = self.user_hasher.key(user_id);
+            self.hour(row);
             *self
                 .users
                 .entry((row.aggregation_id, user_key))
@@ -160,6 +167,13 @@ fn empty_hour(
         last_occurrence: None,
         shrinks: false,
     }
+}
+
+fn changes_something(hour: &AggregationDelta) -> bool {
+    hour.shrinks
+        || hour.linked_errors != 0
+        || hour.unlinked_errors != 0
+        || hour.first_occurrence.is_some()
 }
 
 fn spread(first: &mut Option<Timestamp>, last: &mut Option<Timestamp>, at: Option<Timestamp>) {

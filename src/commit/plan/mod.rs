@@ -11,6 +11,13 @@ mod trace;
 mod users;
 mod version;
 
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
 pub use limit::{DimensionLimit, HourlyLabelSets};
 pub use users::UserHasher;
 
@@ -116,16 +123,18 @@ pub fn candidate_ids(traces: &[TraceInput], logged: &[ApiError]) -> Vec<ErrorId>
     ids
 }
 
-/// The users that rows of the group may name, for their registration before the transaction;
-/// sorted, each once.
+/// The users that rows of the group may name for the first time, for their registration before
+/// the transaction; sorted, each once.
 #[must_use]
-pub fn user_ids(traces: &[TraceInput], logged: &[ApiError]) -> Vec<String> {
-    let from_traces = traces.iter().flat_map(|trace| {
-        let sightings = trace.before.sightings.iter().chain(&trace.new);
-        sightings.filter_map(|sighting| sighting.facts.as_ref()?.user_id.as_ref())
-    });
-    let from_logged = logged.iter().filter_map(|error| error.user_id.as_ref());
-    let mut users: Vec<String> = from_traces.chain(from_logged).cloned().collect();
+pub fn user_ids<'a>(
+    new: impl IntoIterator<Item = &'a Sighting>,
+    logged: &[ApiError],
+) -> Vec<String> {
+    let new = new
+        .into_iter()
+        .filter_map(|sighting| sighting.facts.as_ref()?.user_id.as_ref());
+    let logged = logged.iter().filter_map(|error| error.user_id.as_ref());
+    let mut users: Vec<String> = new.chain(logged).cloned().collect();
     users.sort_unstable();
     users.dedup();
     users
@@ -221,7 +230,7 @@ impl RowPlan {
         self.groups.keys().cloned().collect()
     }
 
-    /// The rows that will be there and name a user or a trace: for looking at what will be written.
+    /// All changes but those of groups and metrics.
     #[must_use]
     pub fn changes(&self) -> &Changes {
         &self.changes

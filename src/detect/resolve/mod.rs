@@ -5,6 +5,12 @@ mod naming;
 mod row;
 mod spans;
 
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
+
+pub use naming::TRIMMED;
 pub use row::{ResolvedRow, RowContext, build_row, content_of};
 
 use std::cmp::Reverse;
@@ -36,20 +42,20 @@ fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<Res
     failures.join_exceptions();
 
     let mut places = vec![None; sightings.len()];
-    let mut rows: Vec<Vec<usize>> = Vec::new();
+    let mut rows: Vec<(usize, Vec<usize>)> = Vec::new();
     for (at, sighting) in sightings.iter().enumerate().skip(first) {
         if !sighting.is_failure() {
             continue;
         }
-        let place = places[failures.root(at)].get_or_insert_with(|| {
-            rows.push(Vec::new());
-            rows.len() - 1
-        });
-        rows[*place].push(at);
+        let root = failures.root(at);
+        let place = *places[root].get_or_insert(rows.len());
+        if place == rows.len() {
+            rows.push((root, Vec::new()));
+        }
+        rows[place].1.push(at);
     }
     rows.into_iter()
-        .map(|members| {
-            let root = failures.root(members[0]);
+        .map(|(root, members)| {
             let origin = failures.origins[root];
             ResolvedRow::new(
                 sightings,
@@ -166,17 +172,19 @@ impl<'a> Failures<'a> {
                     })
                 };
             // A ring of parents must not become a ring of rows.
-            if let Some(other) = joins.filter(|other| *other < self.joining)
-                && self.root(other) != at
-            {
-                self.joined[at] = other;
+            if let Some(other) = joins.filter(|other| *other < self.joining) {
+                let root = self.root(other);
+                if root != at {
+                    self.joined[at] = root;
+                }
             }
         }
     }
 
-    /// The sighting that the row of this one hangs on.
-    fn root(&self, mut at: usize) -> usize {
+    /// The sighting that the row of this one hangs on. Shortens the way for whoever asks next.
+    fn root(&mut self, mut at: usize) -> usize {
         while self.joined[at] != at {
+            self.joined[at] = self.joined[self.joined[at]];
             at = self.joined[at];
         }
         at

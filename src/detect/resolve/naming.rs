@@ -24,6 +24,9 @@ const GENERIC_TYPES: [&str; 18] = [
     "wrapErrors",
 ];
 
+/// The key of `context` that marks a content of which texts were cut off to save room.
+pub const TRIMMED: &str = "trimmed";
+
 /// A first line shorter than this says too little to be recognised by.
 const MIN_LINE_CHARS: usize = 8;
 
@@ -69,7 +72,7 @@ fn texts(sighting: &Sighting) -> impl Iterator<Item = &str> {
 
 fn lacks_texts(sighting: &Sighting) -> bool {
     let content = sighting.content.as_ref();
-    content.is_none_or(|content| content.context.contains_key("trimmed"))
+    content.is_none_or(|content| content.context.contains_key(TRIMMED))
 }
 
 fn contains_word(text: &str, word: &str) -> bool {
