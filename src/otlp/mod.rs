@@ -6,12 +6,19 @@ pub mod body;
 pub mod budget;
 pub mod http;
 mod inflate;
+mod limits;
+mod protobuf;
+mod protobuf_values;
+mod protobuf_wire;
 mod views;
+mod walk;
 
+pub use limits::Limits;
 pub use views::{
-    Attribute, Attributes, EventView, LinkView, Nested, Refusal, ResourceView, ScopeView, SpanKind,
-    SpanView, StatusCode, Value, Visitor,
+    Attribute, Attributes, AttributesIter, Entries, EventView, Items, LinkView, Nested, Refusal,
+    ResourceView, ScopeView, SpanKind, SpanView, StatusCode, Value, Visitor,
 };
+pub use walk::{Counts, walk};
 
 /// How a request is written, and therefore its answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

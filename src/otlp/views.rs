@@ -1,6 +1,17 @@
 //! Borrowed views of what a request holds, the same for protobuf and JSON. Text is bytes as sent:
 //! it may be invalid UTF-8 until somebody keeps it.
 
+use super::protobuf_values::{Elements, Fields, checked_attribute};
+
+/// Lists and maps within each other that are shown; what is deeper is [`TOO_DEEP`].
+pub(super) const VALUE_DEPTH: u8 = 16;
+
+/// Stands for a value with [`VALUE_DEPTH`] lists and maps around it.
+pub(super) const TOO_DEEP: Value<'static> = Value::Str(b"[too deep]");
+
+/// Attributes of an event that are given.
+const EVENT_ATTRIBUTES: usize = 1_024;
+
 /// Why a body cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -80,6 +91,17 @@ pub enum Nested<'a> {
         /// Lists and maps around it.
         depth: u8,
     },
+    /// A list or map that is sent in several parts, which protobuf makes one.
+    Split {
+        /// Bytes of the `KeyValue` or `AnyValue` that holds the parts, checked.
+        bytes: &'a [u8],
+        /// Parts of other values that stand before them.
+        before: u32,
+        /// Whether the bytes are a `KeyValue`.
+        in_attribute: bool,
+        /// Lists and maps around it.
+        depth: u8,
+    },
     /// The text of the JSON array (`values`), checked.
     Json {
         /// From `[` to `]`.
@@ -110,6 +132,91 @@ pub enum Attributes<'a> {
         /// Where strings with escapes are unescaped to.
         arena: &'a bumpalo::Bump,
     },
+}
+
+impl<'a> Value<'a> {
+    /// The values of a list, in order; none when it is something else. What has 16 lists and maps
+    /// around it is given as the text `[too deep]`.
+    #[must_use]
+    pub fn items(&self) -> Items<'a> {
+        Items(match self {
+            Value::Array(list) => Elements::of_array(list),
+            _ => None,
+        })
+    }
+
+    /// The keys and values of a map, as sent; none when it is something else. A value with 16 lists
+    /// and maps around it is given as the text `[too deep]`.
+    #[must_use]
+    pub fn entries(&self) -> Entries<'a> {
+        Entries(match self {
+            Value::Map(list) => Elements::of_map(list),
+            _ => None,
+        })
+    }
+}
+
+/// Goes over the values of a list: see [`Value::items`].
+#[derive(Clone, Debug)]
+pub struct Items<'a>(Option<Elements<'a>>);
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        self.0.as_mut()?.next_value()
+    }
+}
+
+/// Goes over the keys and values of a map: see [`Value::entries`].
+#[derive(Clone, Debug)]
+pub struct Entries<'a>(Option<Elements<'a>>);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Attribute<'a>;
+
+    fn next(&mut self) -> Option<Attribute<'a>> {
+        self.0.as_mut()?.next_attribute()
+    }
+}
+
+impl<'a> Attributes<'a> {
+    /// Goes over them in the order sent, at most 1,024.
+    #[must_use]
+    pub fn iter(&self) -> AttributesIter<'a> {
+        AttributesIter {
+            left: EVENT_ATTRIBUTES,
+            fields: match *self {
+                Attributes::Protobuf { bytes, field } => Some(Fields::numbered(bytes, field)),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl<'a> IntoIterator for &Attributes<'a> {
+    type Item = Attribute<'a>;
+    type IntoIter = AttributesIter<'a>;
+
+    fn into_iter(self) -> AttributesIter<'a> {
+        self.iter()
+    }
+}
+
+/// Goes over the attributes of an event or link: see [`Attributes::iter`].
+#[derive(Clone, Debug)]
+pub struct AttributesIter<'a> {
+    left: usize,
+    fields: Option<Fields<'a>>,
+}
+
+impl<'a> Iterator for AttributesIter<'a> {
+    type Item = Attribute<'a>;
+
+    fn next(&mut self) -> Option<Attribute<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        checked_attribute(self.fields.as_mut()?.next()?)
+    }
 }
 
 /// OTLP `Resource`.
@@ -189,6 +296,28 @@ pub struct SpanView<'a> {
     pub status: StatusCode,
     /// The status' message.
     pub status_message: &'a [u8],
+}
+
+impl SpanKind {
+    pub(super) fn from_number(number: i32) -> Self {
+        match number {
+            2 => Self::Server,
+            3 => Self::Client,
+            4 => Self::Producer,
+            5 => Self::Consumer,
+            _ => Self::Internal,
+        }
+    }
+}
+
+impl StatusCode {
+    pub(super) fn from_number(number: i32) -> Self {
+        match number {
+            1 => Self::Ok,
+            2 => Self::Error,
+            _ => Self::Unset,
+        }
+    }
 }
 
 /// Takes what a walk finds, in the order of the body. Of each `ResourceSpans` first its resource
