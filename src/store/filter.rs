@@ -1,11 +1,11 @@
 //! What can be asked of the repositories, and how they answer.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::domain::{
-    AggregationId, Category, ErrorId, Fingerprint, GroupStatus, Hour, Severity, Timestamp, TraceId,
+    Category, ErrorId, Fingerprint, GroupStatus, Hour, Severity, Timestamp, TraceId,
 };
 
 /// Which errors. Empty matches all that are not soft-deleted.
@@ -88,15 +88,72 @@ pub struct Cursor {
     pub id: String,
 }
 
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.at.as_micros(), self.id)
+    }
+}
+
+/// A text that is no cursor.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no cursor: give the one that came with the page before, or none")]
+pub struct NoCursor(pub String);
+
+impl FromStr for Cursor {
+    type Err = NoCursor;
+
+    fn from_str(text: &str) -> Result<Self, NoCursor> {
+        let (micros, id) = text
+            .split_once('_')
+            .ok_or_else(|| NoCursor(text.to_owned()))?;
+        let micros = micros.parse().map_err(|_| NoCursor(text.to_owned()))?;
+        Ok(Self {
+            at: Timestamp::from_micros(micros),
+            id: id.to_owned(),
+        })
+    }
+}
+
 /// Which page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PageRequest {
-    /// 1 to 500.
+    /// 1 to 500; what lies outside is moved to the edge.
     pub limit: u32,
     /// Items to skip; 0 with a cursor.
     pub offset: u32,
     /// Begin after this.
     pub after: Option<Cursor>,
+}
+
+impl PageRequest {
+    /// Items on a page at most.
+    pub const MAX_LIMIT: u32 = 500;
+
+    /// The first page of so many items.
+    #[must_use]
+    pub const fn first(limit: u32) -> Self {
+        Self {
+            limit,
+            offset: 0,
+            after: None,
+        }
+    }
+
+    /// The page that begins after the cursor.
+    #[must_use]
+    pub const fn after(limit: u32, cursor: Cursor) -> Self {
+        Self {
+            limit,
+            offset: 0,
+            after: Some(cursor),
+        }
+    }
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self::first(100)
+    }
 }
 
 /// One page.
@@ -106,6 +163,15 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// `None` at the end.
     pub next: Option<Cursor>,
+}
+
+impl<T: Serialize> Serialize for Page<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut page = serializer.serialize_struct("Page", 2)?;
+        page.serialize_field("items", &self.items)?;
+        page.serialize_field("nextCursor", &self.next.as_ref().map(Cursor::to_string))?;
+        page.end()
+    }
 }
 
 /// `get_error_stats`.
@@ -128,22 +194,165 @@ pub struct ErrorStats {
     pub unresolved: i64,
 }
 
+/// What is compared by `verify_aggregations`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// An hour's `total_errors` against its rows and `unlinked_errors`.
+    HourTotal,
+    /// An hour's `unique_users` against its members.
+    HourUsers,
+    /// An hour's members against the users of its rows.
+    HourMembers,
+    /// The errors of an hour's members against its rows with a user.
+    HourMemberErrors,
+    /// An hour's `first_occurrence` against its rows (microseconds).
+    HourFirst,
+    /// An hour's `last_occurrence` against its rows (microseconds).
+    HourLast,
+    /// An hour's id against its hour and dimensions.
+    HourName,
+    /// Members of an hour that is not there.
+    MembersWithoutHour,
+    /// Rows whose hour is not there.
+    RowsWithoutHour,
+    /// Rows counted under an hour or dimensions that are not theirs.
+    RowsInWrongHour,
+    /// A group's `total_errors` against its rows.
+    GroupTotal,
+    /// Rows whose group is not there.
+    RowsWithoutGroup,
+    /// A row that was merged into another and is still there.
+    MergedRow,
+    /// `redspan_errors_total` less merged rows against the rows that are there.
+    ErrorsCounter,
+    /// `redspan_requests_total` against `request_totals`.
+    RequestsCounter,
+    /// `redspan_requests_total{outcome="error"}` against `request_totals`.
+    RequestErrorsCounter,
+    /// Observations of `redspan_request_duration_seconds` against `request_totals`.
+    DurationsCounter,
+    /// Their sum (nanoseconds).
+    DurationSum,
+    /// One of their buckets.
+    DurationBucket,
+}
+
 /// One thing that does not add up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mismatch {
-    /// The hour's row; or the row that points to none.
-    pub aggregation_id: AggregationId,
-    /// When.
+    /// What was compared.
+    pub check: Check,
+    /// Whose: the id of an hour's row or an error, a fingerprint, the name of a writer.
+    pub subject: String,
+    /// When, if it is about an hour.
     pub hour_bucket: Option<Hour>,
-    /// `total_errors`, `unique_users`, `group total_errors`, …
-    pub what: String,
     /// What the table says.
     pub stored: i64,
-    /// What the rows say.
+    /// What follows from the other tables.
     pub counted: i64,
     /// One row to look at.
     pub example: Option<ErrorId>,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            subject,
+            stored,
+            counted,
+            ..
+        } = self;
+        if let Some(hour) = self.hour_bucket {
+            write!(f, "Hour {}, ", hour.start())?;
+        }
+        match self.check {
+            Check::HourTotal => write!(
+                f,
+                "aggregation {subject}: total_errors is {stored}, but its rows and unlinked_errors make {counted}"
+            ),
+            Check::HourUsers => write!(
+                f,
+                "aggregation {subject}: unique_users is {stored}, but it has {counted} members"
+            ),
+            Check::HourMembers => write!(
+                f,
+                "aggregation {subject}: it has {stored} members, but its rows name {counted} users"
+            ),
+            Check::HourMemberErrors => write!(
+                f,
+                "aggregation {subject}: its members count {stored} errors, but {counted} of its rows have a user"
+            ),
+            Check::HourFirst => write!(
+                f,
+                "aggregation {subject}: first_occurrence is {}, but its rows begin at {}",
+                Timestamp::from_micros(*stored),
+                Timestamp::from_micros(*counted)
+            ),
+            Check::HourLast => write!(
+                f,
+                "aggregation {subject}: last_occurrence is {}, but its rows end at {}",
+                Timestamp::from_micros(*stored),
+                Timestamp::from_micros(*counted)
+            ),
+            Check::HourName => write!(
+                f,
+                "aggregation {subject}: its hour and dimensions belong to another id"
+            ),
+            Check::MembersWithoutHour => write!(
+                f,
+                "aggregation {subject} is not there, but has {counted} members"
+            ),
+            Check::RowsWithoutHour => write!(
+                f,
+                "aggregation {subject} is not there, but {counted} rows are counted in it"
+            ),
+            Check::RowsInWrongHour => write!(
+                f,
+                "aggregation {subject}: {counted} rows are counted in it that belong to another hour or other dimensions"
+            ),
+            Check::GroupTotal => write!(
+                f,
+                "group {subject}: total_errors is {stored}, but it has {counted} rows"
+            ),
+            Check::RowsWithoutGroup => {
+                write!(f, "group {subject} is not there, but has {counted} rows")
+            }
+            Check::MergedRow => write!(
+                f,
+                "error {subject} was merged into another, but is still there"
+            ),
+            Check::ErrorsCounter => write!(
+                f,
+                "redspan_errors_total less merged rows is {stored}, but the rows make {counted}"
+            ),
+            Check::RequestsCounter => write!(
+                f,
+                "writer {subject}: redspan_requests_total is {stored}, but request_totals make {counted}"
+            ),
+            Check::RequestErrorsCounter => write!(
+                f,
+                "writer {subject}: redspan_requests_total{{outcome=\"error\"}} is {stored}, but request_totals make {counted}"
+            ),
+            Check::DurationsCounter => write!(
+                f,
+                "writer {subject}: redspan_request_duration_seconds holds {stored} observations, but request_totals make {counted}"
+            ),
+            Check::DurationSum => write!(
+                f,
+                "writer {subject}: redspan_request_duration_seconds sums up {stored} ns, but request_totals make {counted} ns"
+            ),
+            Check::DurationBucket => write!(
+                f,
+                "writer {subject}: a bucket of redspan_request_duration_seconds holds {stored}, but request_totals make {counted}"
+            ),
+        }?;
+        if let Some(example) = self.example {
+            write!(f, " (for example error {example})")?;
+        }
+        f.write_str(".")
+    }
 }
 
 /// What `verify_aggregations` found.
@@ -154,6 +363,32 @@ pub struct Verification {
     pub aggregations: i64,
     /// Error rows read.
     pub errors: i64,
+    /// Groups read; 0 when a range was asked for.
+    pub groups: i64,
+    /// Writers whose counters were compared; 0 when a range was asked for.
+    pub writers: i64,
     /// At most 1,000 of them.
     pub mismatches: Vec<Mismatch>,
+    /// Mismatches beyond those.
+    pub more_mismatches: i64,
+}
+
+impl Verification {
+    /// Mismatches that are listed at most.
+    pub const MAX_MISMATCHES: usize = 1_000;
+
+    /// Whether everything adds up.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.mismatches.is_empty()
+    }
+
+    /// Adds a mismatch, or counts it when there are too many to list.
+    pub fn report(&mut self, mismatch: Mismatch) {
+        if self.mismatches.len() < Self::MAX_MISMATCHES {
+            self.mismatches.push(mismatch);
+        } else {
+            self.more_mismatches += 1;
+        }
+    }
 }

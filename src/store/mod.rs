@@ -4,6 +4,7 @@
 mod changes;
 mod error;
 mod filter;
+mod reader;
 mod types;
 
 pub use changes::{
@@ -12,9 +13,10 @@ pub use changes::{
 };
 pub use error::StoreError;
 pub use filter::{
-    AggregationFilter, Cursor, ErrorFilter, ErrorStats, GroupFilter, Mismatch, Page, PageRequest,
-    Verification,
+    AggregationFilter, Check, Cursor, ErrorFilter, ErrorStats, GroupFilter, Mismatch, NoCursor,
+    Page, PageRequest, Verification,
 };
+pub use reader::{Dialect, ReadsSql, SqlReader};
 
 use std::sync::Arc;
 
@@ -83,11 +85,13 @@ pub trait Reader: Send + Sync + 'static {
         page: &PageRequest,
     ) -> Result<Page<ErrorGroup>, StoreError>;
 
-    /// Proves, in one snapshot, that every hour counts what its rows say, and tells where it does not.
+    /// Proves, in one snapshot, that every hour counts what its rows say, and tells where it does
+    /// not. Without a range also that groups and data counters do. The one read without time limit.
     async fn verify_aggregations(
         &self,
         from: Option<Hour>,
         to: Option<Hour>,
+        now: Timestamp,
     ) -> Result<Verification, StoreError>;
 
     /// The hours' label sets that exist already, for the limits on their number: (hour, service) → how many.

@@ -1,0 +1,170 @@
+//! What reading needs of a database beside the SQL that both share: values in and out, snapshots,
+//! and the two or three words that differ.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use futures_util::TryStreamExt;
+use sqlx::{
+    Arguments, AssertSqlSafe, Database, Decode, Encode, Pool, Postgres, Row, Sqlite, Transaction,
+    Type, error::BoxDynError,
+};
+
+/// How long a page's statement may take.
+const PAGE_TIME: Duration = Duration::from_secs(3);
+
+/// SQLite asks whether to go on every so many instructions of its machine: about once a millisecond.
+const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 50_000;
+
+/// A value that both databases can store.
+pub trait Stored:
+    Send
+    + for<'q> Encode<'q, Sqlite>
+    + for<'q> Encode<'q, Postgres>
+    + for<'r> Decode<'r, Sqlite>
+    + for<'r> Decode<'r, Postgres>
+    + Type<Sqlite>
+    + Type<Postgres>
+{
+}
+
+impl<T> Stored for T where
+    T: Send
+        + for<'q> Encode<'q, Sqlite>
+        + for<'q> Encode<'q, Postgres>
+        + for<'r> Decode<'r, Sqlite>
+        + for<'r> Decode<'r, Postgres>
+        + Type<Sqlite>
+        + Type<Postgres>
+{
+}
+
+/// How long a read may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// Three seconds a statement: somebody waits for the page.
+    Page,
+    /// As long as it takes.
+    None,
+}
+
+/// One database's way of reading.
+pub trait Dialect: Database {
+    /// SQL around a bound string that is true when `tags` holds it.
+    const HAS_TAG: [&'static str; 2];
+
+    /// Sorts text by its bytes, whatever the database's locale.
+    const BY_BYTES: &'static str;
+
+    /// Binds a value after those that are bound already.
+    ///
+    /// # Errors
+    /// When the value has no form in this database.
+    fn bind<T: Stored>(arguments: &mut Self::Arguments, value: T) -> Result<(), BoxDynError>;
+
+    /// A column of a row.
+    ///
+    /// # Errors
+    /// When it is not there, or holds something else.
+    fn get<T: Stored>(row: &Self::Row, column: &str) -> Result<T, sqlx::Error>;
+
+    /// A transaction whose statements all see the same state.
+    fn snapshot(
+        pool: &Pool<Self>,
+        limit: Limit,
+    ) -> impl Future<Output = Result<Transaction<'static, Self>, sqlx::Error>> + Send;
+
+    /// Hands every row of the answer to `each`, in order.
+    fn for_each<F>(
+        connection: &mut Self::Connection,
+        sql: String,
+        arguments: Self::Arguments,
+        each: F,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send
+    where
+        F: FnMut(Self::Row) -> Result<(), sqlx::Error> + Send;
+}
+
+macro_rules! values_and_rows {
+    () => {
+        fn bind<T: Stored>(arguments: &mut Self::Arguments, value: T) -> Result<(), BoxDynError> {
+            arguments.add(value)
+        }
+
+        fn get<T: Stored>(row: &Self::Row, column: &str) -> Result<T, sqlx::Error> {
+            row.try_get(column)
+        }
+
+        async fn for_each<F>(
+            connection: &mut Self::Connection,
+            sql: String,
+            arguments: Self::Arguments,
+            mut each: F,
+        ) -> Result<(), sqlx::Error>
+        where
+            F: FnMut(Self::Row) -> Result<(), sqlx::Error> + Send,
+        {
+            // Safe: a `Statement` is made of texts of the program and of bound values only.
+            let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(connection);
+            while let Some(row) = rows.try_next().await? {
+                each(row)?;
+            }
+            Ok(())
+        }
+    };
+}
+
+impl Dialect for Sqlite {
+    const HAS_TAG: [&'static str; 2] = [
+        "EXISTS (SELECT 1 FROM json_each(api_errors.tags) WHERE json_each.value = ",
+        ")",
+    ];
+    const BY_BYTES: &'static str = "COLLATE BINARY";
+
+    values_and_rows!();
+
+    async fn snapshot(
+        pool: &Pool<Self>,
+        limit: Limit,
+    ) -> Result<Transaction<'static, Self>, sqlx::Error> {
+        let mut transaction = pool.begin().await?;
+        let mut handle = transaction.lock_handle().await?;
+        match limit {
+            Limit::Page => {
+                let deadline = Instant::now() + PAGE_TIME;
+                handle.set_progress_handler(INSTRUCTIONS_BETWEEN_CHECKS, move || {
+                    Instant::now() < deadline
+                });
+            }
+            Limit::None => handle.remove_progress_handler(),
+        }
+        drop(handle);
+        Ok(transaction)
+    }
+}
+
+impl Dialect for Postgres {
+    const HAS_TAG: [&'static str; 2] = ["tags @> jsonb_build_array(CAST(", " AS TEXT))"];
+    const BY_BYTES: &'static str = "COLLATE \"C\"";
+
+    values_and_rows!();
+
+    async fn snapshot(
+        pool: &Pool<Self>,
+        limit: Limit,
+    ) -> Result<Transaction<'static, Self>, sqlx::Error> {
+        pool.begin_with(match limit {
+            Limit::Page => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+                 SET LOCAL statement_timeout = '3s'"
+            }
+            Limit::None => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+                 SET LOCAL statement_timeout = 0"
+            }
+        })
+        .await
+    }
+}

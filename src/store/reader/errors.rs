@@ -1,0 +1,258 @@
+//! Errors: pages, one by id, figures.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    domain::{ApiError, Category, ErrorId, Severity, Timestamp, TraceKey},
+    store::{Cursor, ErrorFilter, ErrorStats, Page, PageRequest, StoreError},
+};
+
+use super::{
+    SqlReader, bound_page, cursor_uuid,
+    dialect::Dialect,
+    dialect::Limit,
+    end, into_page, read_error,
+    rows::{ERROR_COLUMNS, api_error},
+    statement::{Statement, as_stored},
+};
+
+/// Rows that lead from one to the next at most; far more than merges ever make.
+const MAX_REDIRECTS: i64 = 64;
+
+impl<DB: Dialect> SqlReader<DB> {
+    /// See [`crate::store::Reader::get_errors`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_errors(
+        &self,
+        filter: &ErrorFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ApiError>, StoreError> {
+        const DURING: &str = "reading errors";
+        let mut statement = Statement::<DB>::new("SELECT ");
+        statement.push(ERROR_COLUMNS).push(" FROM api_errors");
+        matching(&mut statement, filter);
+        if let Some(after) = &page.after {
+            statement
+                .with(" AND (created_at, id) < (", after.at)
+                .with(", ", ErrorId(cursor_uuid(after)))
+                .push(")");
+        }
+        statement.push(" ORDER BY created_at DESC, id DESC");
+        bound_page(&mut statement, page);
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let errors = statement
+            .all(&mut snapshot, api_error::<DB>)
+            .await
+            .map_err(|error| read_error(DURING, error))?;
+        end(snapshot).await;
+        Ok(into_page(errors, page, |error| Cursor {
+            at: error.created_at,
+            id: error.id.to_string(),
+        }))
+    }
+
+    /// See [`crate::store::Reader::get_error_by_id`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError> {
+        const DURING: &str = "reading an error";
+        let mut statement = Statement::<DB>::new("WITH RECURSIVE names (id, steps) AS (SELECT ");
+        statement
+            .bind(id)
+            .with(", 0 UNION ALL SELECT error_redirects.error_id, names.steps + 1 FROM names JOIN error_redirects ON error_redirects.id = names.id WHERE names.steps < ", MAX_REDIRECTS)
+            .push(") SELECT ")
+            .push(ERROR_COLUMNS)
+            .push(" FROM api_errors WHERE id IN (SELECT id FROM names)");
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let errors = statement
+            .all(&mut snapshot, api_error::<DB>)
+            .await
+            .map_err(|error| read_error(DURING, error))?;
+        end(snapshot).await;
+        Ok(errors.into_iter().next())
+    }
+
+    /// See [`crate::store::Reader::get_error_stats`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_error_stats(&self, filter: &ErrorFilter) -> Result<ErrorStats, StoreError> {
+        const DURING: &str = "reading figures over errors";
+        let failed = |error| read_error(DURING, error);
+        let mut kinds = Statement::<DB>::new(
+            "SELECT CAST(severity AS TEXT) AS severity, CAST(category AS TEXT) AS category, resolved, COUNT(*) AS errors FROM api_errors",
+        );
+        matching(&mut kinds, filter);
+        kinds.push(" GROUP BY severity, category, resolved");
+
+        let mut endpoints =
+            Statement::<DB>::new("SELECT endpoint, COUNT(*) AS errors FROM api_errors");
+        matching(&mut endpoints, filter);
+        endpoints
+            .push(" GROUP BY endpoint ORDER BY errors DESC, endpoint ")
+            .push(DB::BY_BYTES)
+            .push(" LIMIT 10");
+
+        let mut users =
+            Statement::<DB>::new("SELECT COUNT(DISTINCT user_id) AS users FROM api_errors");
+        matching(&mut users, filter);
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let mut stats = ErrorStats::default();
+        kinds
+            .for_each(&mut snapshot, |row| {
+                let errors: i64 = DB::get(&row, "errors")?;
+                stats.total += errors;
+                *stats
+                    .by_severity
+                    .entry(DB::get(&row, "severity")?)
+                    .or_default() += errors;
+                *stats
+                    .by_category
+                    .entry(DB::get(&row, "category")?)
+                    .or_default() += errors;
+                if DB::get(&row, "resolved")? {
+                    stats.resolved += errors;
+                } else {
+                    stats.unresolved += errors;
+                }
+                Ok(())
+            })
+            .await
+            .map_err(failed)?;
+        stats.top_endpoints = endpoints
+            .all(&mut snapshot, |row| {
+                Ok((DB::get(row, "endpoint")?, DB::get(row, "errors")?))
+            })
+            .await
+            .map_err(failed)?;
+        users
+            .for_each(&mut snapshot, |row| {
+                stats.unique_users = DB::get(&row, "users")?;
+                Ok(())
+            })
+            .await
+            .map_err(failed)?;
+        end(snapshot).await;
+        Ok(stats)
+    }
+
+    /// See [`crate::store::Reader::unresolved`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn unresolved(&self) -> Result<Vec<(String, Severity, Category, i64)>, StoreError> {
+        const DURING: &str = "counting unresolved errors";
+        let mut statement = Statement::<DB>::new(
+            "SELECT service_name, CAST(severity AS TEXT) AS severity, CAST(category AS TEXT) AS category, COUNT(*) AS errors FROM api_errors",
+        );
+        let filter = ErrorFilter {
+            resolved: Some(false),
+            ..ErrorFilter::default()
+        };
+        matching(&mut statement, &filter);
+        statement.push(" GROUP BY service_name, severity, category");
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let mut counts = BTreeMap::new();
+        statement
+            .for_each(&mut snapshot, |row| {
+                let labels: (String, Severity, Category) = (
+                    DB::get(&row, "service_name")?,
+                    DB::get(&row, "severity")?,
+                    DB::get(&row, "category")?,
+                );
+                counts.insert(labels, DB::get(&row, "errors")?);
+                Ok(())
+            })
+            .await
+            .map_err(|error| read_error(DURING, error))?;
+        end(snapshot).await;
+        Ok(counts
+            .into_iter()
+            .map(|((service_name, severity, category), errors)| {
+                (service_name, severity, category, errors)
+            })
+            .collect())
+    }
+
+    /// See [`crate::store::Reader::open_traces`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn open_traces(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(TraceKey, Timestamp)>, StoreError> {
+        const DURING: &str = "reading open traces";
+        let mut statement = Statement::<DB>::new("SELECT trace_key, touched_at FROM error_traces");
+        statement.with(" WHERE touched_at >= ", since).with(
+            " ORDER BY touched_at DESC, trace_key LIMIT ",
+            i64::try_from(limit).unwrap_or(i64::MAX),
+        );
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let traces = statement
+            .all(&mut snapshot, |row| {
+                Ok((DB::get(row, "trace_key")?, DB::get(row, "touched_at")?))
+            })
+            .await
+            .map_err(|error| read_error(DURING, error))?;
+        end(snapshot).await;
+        Ok(traces)
+    }
+}
+
+/// Adds the WHERE clause of a filter over `api_errors`.
+fn matching<DB: Dialect>(statement: &mut Statement<DB>, filter: &ErrorFilter) {
+    statement
+        .push(if filter.include_deleted {
+            " WHERE TRUE"
+        } else {
+            " WHERE deleted_at IS NULL"
+        })
+        .when_text(" AND user_id = ", filter.user_id.as_deref())
+        .when_text(" AND service_name = ", filter.service_name.as_deref())
+        .when_text(" AND environment = ", filter.environment.as_deref())
+        .when_text(" AND endpoint = ", filter.endpoint.as_deref())
+        .when_text(" AND method = ", filter.method.as_deref())
+        .when_one_of(" AND severity IN (", &filter.severity)
+        .when_one_of(" AND category IN (", &filter.category)
+        .when(" AND status_code = ", filter.status_code)
+        .when_text(
+            " AND external_service = ",
+            filter.external_service.as_deref(),
+        )
+        .when(" AND resolved = ", filter.resolved)
+        .when_text(" AND request_id = ", filter.request_id.as_deref())
+        .when(" AND trace_id = ", filter.trace_id)
+        .when_text(
+            " AND fingerprint = ",
+            filter
+                .fingerprint
+                .as_ref()
+                .map(|fingerprint| &*fingerprint.0),
+        )
+        .when(" AND created_at >= ", filter.from)
+        .when(" AND created_at < ", filter.to);
+    if let Some(tag) = &filter.tag {
+        let [before, after] = DB::HAS_TAG;
+        statement
+            .push(" AND ")
+            .with(before, as_stored(tag).into_owned())
+            .push(after);
+    }
+    // LIKE would take `%` and `_` for patterns and, on SQLite, fold case; what is left out of a
+    // text that contains it makes the text another.
+    if let Some(text) = filter.text.as_deref().filter(|text| !text.is_empty()) {
+        statement
+            .with(" AND replace(error_message, ", as_stored(text).into_owned())
+            .push(", '') <> error_message");
+    }
+}

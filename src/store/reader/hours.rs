@@ -1,0 +1,131 @@
+//! Hours and groups: what is counted already.
+
+use crate::{
+    domain::{Aggregation, AggregationId, ErrorGroup, Hour},
+    store::{AggregationFilter, Cursor, GroupFilter, Page, PageRequest, StoreError},
+};
+
+use super::{
+    SqlReader, bound_page, cursor_uuid,
+    dialect::Dialect,
+    dialect::Limit,
+    end, into_page, read_error,
+    rows::{AGGREGATION_COLUMNS, GROUP_COLUMNS, aggregation, error_group},
+    statement::{Statement, as_stored},
+};
+
+impl<DB: Dialect> SqlReader<DB> {
+    /// See [`crate::store::Reader::get_aggregations`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_aggregations(
+        &self,
+        filter: &AggregationFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Aggregation>, StoreError> {
+        const DURING: &str = "reading hours";
+        let mut statement = Statement::<DB>::new("SELECT ");
+        statement
+            .push(AGGREGATION_COLUMNS)
+            .push(" FROM error_aggregations WHERE TRUE")
+            .when(" AND hour_bucket >= ", filter.from)
+            .when(" AND hour_bucket < ", filter.to)
+            .when_text(" AND service_name = ", filter.service_name.as_deref())
+            .when_text(" AND endpoint = ", filter.endpoint.as_deref())
+            .when(" AND severity = ", filter.severity)
+            .when(" AND category = ", filter.category)
+            .when_text(
+                " AND external_service = ",
+                filter.external_service.as_deref(),
+            );
+        if let Some(after) = &page.after {
+            statement
+                .with(" AND (hour_bucket, id) < (", after.at)
+                .with(", ", AggregationId(cursor_uuid(after)))
+                .push(")");
+        }
+        statement.push(" ORDER BY hour_bucket DESC, id DESC");
+        bound_page(&mut statement, page);
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let hours = statement
+            .all(&mut snapshot, aggregation::<DB>)
+            .await
+            .map_err(|error| read_error(DURING, error))?;
+        end(snapshot).await;
+        Ok(into_page(hours, page, |hour| Cursor {
+            at: hour.hour_bucket.start(),
+            id: hour.id.to_string(),
+        }))
+    }
+
+    /// See [`crate::store::Reader::get_groups`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_groups(
+        &self,
+        filter: &GroupFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ErrorGroup>, StoreError> {
+        const DURING: &str = "reading groups";
+        let mut statement = Statement::<DB>::new("SELECT ");
+        statement
+            .push(GROUP_COLUMNS)
+            .push(" FROM error_groups WHERE TRUE")
+            .when(" AND status = ", filter.status)
+            .when_text(" AND service_name = ", filter.service_name.as_deref())
+            .when(" AND last_seen_at >= ", filter.since);
+        if let Some(after) = &page.after {
+            statement
+                .with(" AND (last_seen_at, fingerprint) < (", after.at)
+                .with(", ", as_stored(&after.id).into_owned())
+                .push(")");
+        }
+        statement.push(" ORDER BY last_seen_at DESC, fingerprint DESC");
+        bound_page(&mut statement, page);
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let groups = statement
+            .all(&mut snapshot, error_group::<DB>)
+            .await
+            .map_err(|error| read_error(DURING, error))?;
+        end(snapshot).await;
+        Ok(into_page(groups, page, |group| Cursor {
+            at: group.last_seen_at,
+            id: group.fingerprint.0.clone(),
+        }))
+    }
+
+    /// See [`crate::store::Reader::hour_label_sets`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn hour_label_sets(
+        &self,
+        since: Hour,
+    ) -> Result<Vec<(Hour, String, i64)>, StoreError> {
+        const DURING: &str = "counting the label sets of hours";
+        let mut statement = Statement::<DB>::new(
+            "SELECT hour_bucket, service_name, COUNT(*) AS label_sets FROM error_aggregations",
+        );
+        statement
+            .with(" WHERE hour_bucket >= ", since)
+            .push(" GROUP BY hour_bucket, service_name ORDER BY hour_bucket, service_name");
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let hours = statement
+            .all(&mut snapshot, |row| {
+                Ok((
+                    DB::get(row, "hour_bucket")?,
+                    DB::get(row, "service_name")?,
+                    DB::get(row, "label_sets")?,
+                ))
+            })
+            .await
+            .map_err(|error| read_error(DURING, error))?;
+        end(snapshot).await;
+        Ok(hours)
+    }
+}

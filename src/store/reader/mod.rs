@@ -1,0 +1,173 @@
+//! Everybody's side of the store: questions, never changes. Written once, for whichever database
+//! speaks the shared dialect.
+
+mod dialect;
+mod errors;
+mod hours;
+mod rows;
+mod statement;
+mod verify;
+
+pub use dialect::Dialect;
+
+use async_trait::async_trait;
+use dialect::Limit;
+use sqlx::{Pool, Transaction};
+use statement::Statement;
+use uuid::Uuid;
+
+use crate::domain::{
+    Aggregation, ApiError, Category, ErrorGroup, ErrorId, Hour, Severity, Timestamp, TraceKey,
+};
+
+use super::{
+    AggregationFilter, Cursor, ErrorFilter, ErrorStats, GroupFilter, Page, PageRequest, Reader,
+    StoreError, Verification,
+};
+
+/// Reads from one database. Every method sees one state of it.
+#[derive(Debug, Clone)]
+pub struct SqlReader<DB: Dialect> {
+    pool: Pool<DB>,
+}
+
+/// Has a [`SqlReader`], and so is a [`Reader`].
+pub trait ReadsSql: Send + Sync + 'static {
+    /// The database's kind.
+    type Database: Dialect;
+
+    /// The reader.
+    fn reader(&self) -> &SqlReader<Self::Database>;
+}
+
+impl<DB: Dialect> ReadsSql for SqlReader<DB> {
+    type Database = DB;
+
+    fn reader(&self) -> &Self {
+        self
+    }
+}
+
+#[async_trait]
+impl<T: ReadsSql> Reader for T {
+    async fn open_traces(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(TraceKey, Timestamp)>, StoreError> {
+        self.reader().open_traces(since, limit).await
+    }
+
+    async fn get_errors(
+        &self,
+        filter: &ErrorFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ApiError>, StoreError> {
+        self.reader().get_errors(filter, page).await
+    }
+
+    async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError> {
+        self.reader().get_error_by_id(id).await
+    }
+
+    async fn get_error_stats(&self, filter: &ErrorFilter) -> Result<ErrorStats, StoreError> {
+        self.reader().get_error_stats(filter).await
+    }
+
+    async fn get_aggregations(
+        &self,
+        filter: &AggregationFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Aggregation>, StoreError> {
+        self.reader().get_aggregations(filter, page).await
+    }
+
+    async fn get_groups(
+        &self,
+        filter: &GroupFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ErrorGroup>, StoreError> {
+        self.reader().get_groups(filter, page).await
+    }
+
+    async fn verify_aggregations(
+        &self,
+        from: Option<Hour>,
+        to: Option<Hour>,
+        now: Timestamp,
+    ) -> Result<Verification, StoreError> {
+        self.reader().verify_aggregations(from, to, now).await
+    }
+
+    async fn hour_label_sets(&self, since: Hour) -> Result<Vec<(Hour, String, i64)>, StoreError> {
+        self.reader().hour_label_sets(since).await
+    }
+
+    async fn unresolved(&self) -> Result<Vec<(String, Severity, Category, i64)>, StoreError> {
+        self.reader().unresolved().await
+    }
+}
+
+impl<DB: Dialect> SqlReader<DB> {
+    /// Reads through these connections. On SQLite they are read-only.
+    #[must_use]
+    pub fn new(pool: Pool<DB>) -> Self {
+        Self { pool }
+    }
+
+    async fn snapshot(
+        &self,
+        limit: Limit,
+        during: &'static str,
+    ) -> Result<Transaction<'static, DB>, StoreError> {
+        DB::snapshot(&self.pool, limit)
+            .await
+            .map_err(|error| read_error(during, error))
+    }
+}
+
+/// Ends a snapshot. Nothing was changed, so nothing depends on how it ends.
+async fn end<DB: Dialect>(snapshot: Transaction<'static, DB>) {
+    if let Err(error) = snapshot.rollback().await {
+        tracing::debug!(%error, "a reading transaction ended with its connection");
+    }
+}
+
+/// What a failed read means for whoever asked.
+fn read_error(during: &'static str, error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::ColumnDecode { index, source } => StoreError::Corrupt(format!(
+            "column {index} holds what this program does not write ({during}): {source}"
+        )),
+        source => StoreError::Unavailable {
+            during,
+            source,
+            connection_lost: false,
+        },
+    }
+}
+
+/// Ends the statement with the page's bounds, one item more than asked for: it tells whether the
+/// page is the last.
+fn bound_page<DB: Dialect>(statement: &mut Statement<DB>, page: &PageRequest) {
+    let limit = page.limit.clamp(1, PageRequest::MAX_LIMIT);
+    statement.with(" LIMIT ", i64::from(limit) + 1);
+    if page.after.is_none() && page.offset > 0 {
+        statement.with(" OFFSET ", i64::from(page.offset));
+    }
+}
+
+/// The page of what was read, at most one item too many.
+fn into_page<T>(mut items: Vec<T>, page: &PageRequest, cursor: impl Fn(&T) -> Cursor) -> Page<T> {
+    let limit = page.limit.clamp(1, PageRequest::MAX_LIMIT) as usize;
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(cursor);
+    Page { items, next }
+}
+
+/// The id in a cursor of rows that are named by a UUID. A cursor that somebody made up points
+/// to the beginning of its instant.
+fn cursor_uuid(cursor: &Cursor) -> Uuid {
+    Uuid::try_parse(&cursor.id).unwrap_or(Uuid::nil())
+}

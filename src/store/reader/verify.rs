@@ -1,0 +1,593 @@
+//! The proof that hours, groups and counters say what the rows say. Each figure is compared with
+//! one that another statement wrote, never with itself, and all are read in one snapshot.
+
+use std::collections::BTreeMap;
+
+use sqlx::Transaction;
+
+use crate::{
+    domain::{AggregationId, DURATION_BUCKETS_SECONDS, ErrorId, Hour, Timestamp},
+    store::{Check, Labels, MetricFamily, Mismatch, StoreError, Verification},
+};
+
+use super::{
+    SqlReader, dialect::Dialect, dialect::Limit, end, read_error, rows::dimensions,
+    statement::Statement,
+};
+
+/// The users of older hours are not kept (DATA.md §1); their number is.
+const MEMBERS_KEPT_SECONDS: i64 = 30 * 24 * 3_600;
+
+/// Counts of one duration histogram: one for each bound, and one beyond them all.
+const BUCKETS: usize = DURATION_BUCKETS_SECONDS.len() + 1;
+
+/// The columns of `request_totals` that hold them.
+const BUCKET_COLUMNS: [&str; BUCKETS] = [
+    "duration_to_5ms",
+    "duration_to_10ms",
+    "duration_to_25ms",
+    "duration_to_50ms",
+    "duration_to_100ms",
+    "duration_to_250ms",
+    "duration_to_500ms",
+    "duration_to_1s",
+    "duration_to_2500ms",
+    "duration_to_5s",
+    "duration_to_10s",
+    "duration_beyond",
+];
+
+impl<DB: Dialect> SqlReader<DB> {
+    /// See [`crate::store::Reader::verify_aggregations`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn verify_aggregations(
+        &self,
+        from: Option<Hour>,
+        to: Option<Hour>,
+        now: Timestamp,
+    ) -> Result<Verification, StoreError> {
+        const DURING: &str = "verifying aggregations";
+        let mut proof = Proof::<DB> {
+            snapshot: self.snapshot(Limit::None, DURING).await?,
+            from,
+            to,
+            members_since: now.plus_seconds(-MEMBERS_KEPT_SECONDS),
+            found: Verification::default(),
+            unlinked: 0,
+        };
+        match proof.run().await {
+            Ok(()) => {
+                end(proof.snapshot).await;
+                Ok(proof.found)
+            }
+            Err(error) => Err(read_error(DURING, error)),
+        }
+    }
+}
+
+struct Proof<DB: Dialect> {
+    snapshot: Transaction<'static, DB>,
+    from: Option<Hour>,
+    to: Option<Hour>,
+    members_since: Timestamp,
+    found: Verification,
+    /// Σ `unlinked_errors` of the hours read.
+    unlinked: i64,
+}
+
+impl<DB: Dialect> Proof<DB> {
+    async fn run(&mut self) -> Result<(), sqlx::Error> {
+        self.hours().await?;
+        self.rows_of_other_hours().await?;
+        self.rows_without_hour().await?;
+        if self.from.is_none() && self.to.is_none() {
+            self.members_without_hour().await?;
+            self.merged_rows().await?;
+            let counters = self.counters().await?;
+            let nothing_ever_left = self.errors_counter(&counters);
+            self.groups(nothing_ever_left).await?;
+            self.rows_without_group().await?;
+            self.requests(counters).await?;
+        }
+        Ok(())
+    }
+
+    /// Every hour with what its rows and members say.
+    async fn hours(&mut self) -> Result<(), sqlx::Error> {
+        let mut statement = Statement::<DB>::new(
+            "SELECT hours.id, hours.hour_bucket, hours.service_name, hours.environment, \
+                 hours.endpoint, hours.method, CAST(hours.severity AS TEXT) AS severity, \
+                 CAST(hours.category AS TEXT) AS category, hours.external_service, \
+                 hours.status_code, hours.total_errors, hours.unique_users, \
+                 hours.unlinked_errors, hours.first_occurrence, hours.last_occurrence, \
+                 COALESCE(counted.errors, 0) AS row_errors, \
+                 COALESCE(counted.with_user, 0) AS rows_with_user, \
+                 COALESCE(counted.users, 0) AS row_users, counted.first_at, counted.last_at, \
+                 counted.example, COALESCE(members.users, 0) AS members, \
+                 COALESCE(members.errors, 0) AS member_errors \
+             FROM error_aggregations AS hours \
+             LEFT JOIN (SELECT aggregation_id, COUNT(*) AS errors, COUNT(user_id) AS with_user, \
+                     COUNT(DISTINCT user_id) AS users, MIN(created_at) AS first_at, \
+                     MAX(created_at) AS last_at, MIN(CAST(id AS TEXT)) AS example \
+                 FROM api_errors GROUP BY aggregation_id) AS counted \
+                 ON counted.aggregation_id = hours.id \
+             LEFT JOIN (SELECT aggregation_id, COUNT(*) AS users, \
+                     CAST(SUM(errors) AS BIGINT) AS errors \
+                 FROM error_aggregation_users GROUP BY aggregation_id) AS members \
+                 ON members.aggregation_id = hours.id \
+             WHERE TRUE",
+        );
+        statement
+            .when(" AND hours.hour_bucket >= ", self.from)
+            .when(" AND hours.hour_bucket < ", self.to)
+            .push(" ORDER BY hours.hour_bucket, hours.id");
+        let Self {
+            snapshot,
+            found,
+            unlinked,
+            members_since,
+            ..
+        } = self;
+        statement
+            .for_each(snapshot, |row| {
+                let hour = HourFigures::read::<DB>(&row)?;
+                found.aggregations += 1;
+                *unlinked += hour.unlinked_errors;
+                hour.compare(*members_since, found);
+                Ok(())
+            })
+            .await
+    }
+
+    /// The hour and dimensions of a row name the hour's row that must count it.
+    async fn rows_of_other_hours(&mut self) -> Result<(), sqlx::Error> {
+        let mut statement = Statement::<DB>::new(
+            "SELECT id, created_at, aggregation_id, service_name, environment, endpoint, method, \
+                 CAST(severity AS TEXT) AS severity, CAST(category AS TEXT) AS category, \
+                 external_service, status_code \
+             FROM api_errors WHERE TRUE",
+        );
+        self.rows_in_range(&mut statement);
+        let mut strangers = BTreeMap::new();
+        let Self {
+            snapshot, found, ..
+        } = self;
+        statement
+            .for_each(snapshot, |row| {
+                found.errors += 1;
+                let created_at: Timestamp = DB::get(&row, "created_at")?;
+                let counted_in: AggregationId = DB::get(&row, "aggregation_id")?;
+                let hour = Hour::containing(created_at);
+                let own = dimensions::<DB>(&row)?;
+                if AggregationId::new(hour, &own) != counted_in
+                    && AggregationId::new(hour, &own.folded()) != counted_in
+                {
+                    let id: ErrorId = DB::get(&row, "id")?;
+                    let (errors, example) = strangers.entry((hour, counted_in)).or_insert((0, id));
+                    *errors += 1;
+                    *example = id.min(*example);
+                }
+                Ok(())
+            })
+            .await?;
+        for ((hour, counted_in), (errors, example)) in strangers {
+            found.report(Mismatch {
+                check: Check::RowsInWrongHour,
+                subject: counted_in.to_string(),
+                hour_bucket: Some(hour),
+                stored: 0,
+                counted: errors,
+                example: Some(example),
+            });
+        }
+        Ok(())
+    }
+
+    async fn rows_without_hour(&mut self) -> Result<(), sqlx::Error> {
+        let mut statement = Statement::<DB>::new(
+            "SELECT aggregation_id, COUNT(*) AS errors, MIN(created_at) AS first_at, \
+                 MIN(CAST(id AS TEXT)) AS example \
+             FROM api_errors \
+             WHERE NOT EXISTS (SELECT 1 FROM error_aggregations \
+                 WHERE error_aggregations.id = api_errors.aggregation_id)",
+        );
+        self.rows_in_range(&mut statement);
+        statement.push(" GROUP BY aggregation_id ORDER BY aggregation_id");
+        let Self {
+            snapshot, found, ..
+        } = self;
+        statement
+            .for_each(snapshot, |row| {
+                let id: AggregationId = DB::get(&row, "aggregation_id")?;
+                found.report(Mismatch {
+                    check: Check::RowsWithoutHour,
+                    subject: id.to_string(),
+                    hour_bucket: Some(Hour::containing(DB::get(&row, "first_at")?)),
+                    stored: 0,
+                    counted: DB::get(&row, "errors")?,
+                    example: example::<DB>(&row)?,
+                });
+                Ok(())
+            })
+            .await
+    }
+
+    fn rows_in_range(&self, statement: &mut Statement<DB>) {
+        statement
+            .when(" AND created_at >= ", self.from.map(Hour::start))
+            .when(" AND created_at < ", self.to.map(Hour::start));
+    }
+
+    async fn members_without_hour(&mut self) -> Result<(), sqlx::Error> {
+        let statement = Statement::<DB>::new(
+            "SELECT aggregation_id, COUNT(*) AS users FROM error_aggregation_users \
+             WHERE NOT EXISTS (SELECT 1 FROM error_aggregations \
+                 WHERE error_aggregations.id = error_aggregation_users.aggregation_id) \
+             GROUP BY aggregation_id ORDER BY aggregation_id",
+        );
+        let Self {
+            snapshot, found, ..
+        } = self;
+        statement
+            .for_each(snapshot, |row| {
+                let id: AggregationId = DB::get(&row, "aggregation_id")?;
+                found.report(Mismatch {
+                    check: Check::MembersWithoutHour,
+                    subject: id.to_string(),
+                    hour_bucket: None,
+                    stored: 0,
+                    counted: DB::get(&row, "users")?,
+                    example: None,
+                });
+                Ok(())
+            })
+            .await
+    }
+
+    async fn merged_rows(&mut self) -> Result<(), sqlx::Error> {
+        let statement = Statement::<DB>::new(
+            "SELECT api_errors.id FROM error_redirects \
+             JOIN api_errors ON api_errors.id = error_redirects.id ORDER BY api_errors.id",
+        );
+        let Self {
+            snapshot, found, ..
+        } = self;
+        statement
+            .for_each(snapshot, |row| {
+                let id: ErrorId = DB::get(&row, "id")?;
+                found.report(Mismatch {
+                    check: Check::MergedRow,
+                    subject: id.to_string(),
+                    hour_bucket: None,
+                    stored: 0,
+                    counted: 1,
+                    example: Some(id),
+                });
+                Ok(())
+            })
+            .await
+    }
+
+    /// What the data counters say, by writer.
+    async fn counters(&mut self) -> Result<BTreeMap<String, Counters>, sqlx::Error> {
+        let statement = Statement::<DB>::new(
+            "SELECT writer, family, labels, value, sum, buckets FROM metric_totals",
+        );
+        let mut counters = BTreeMap::<String, Counters>::new();
+        statement
+            .for_each(&mut self.snapshot, |row| {
+                let family: String = DB::get(&row, "family")?;
+                let labels: String = DB::get(&row, "labels")?;
+                let buckets: String = DB::get(&row, "buckets")?;
+                counters.entry(DB::get(&row, "writer")?).or_default().add(
+                    &family,
+                    &from_json(&labels)?,
+                    DB::get(&row, "value")?,
+                    DB::get(&row, "sum")?,
+                    &from_json::<Vec<i64>>(&buckets)?,
+                );
+                Ok(())
+            })
+            .await?;
+        Ok(counters)
+    }
+
+    /// Every row was counted once when it was first stored. Since then it was merged, or purged
+    /// and left in its hour as unlinked, or is still there. True when all are still there.
+    fn errors_counter(&mut self, counters: &BTreeMap<String, Counters>) -> bool {
+        let ever: i64 = counters.values().map(|of_writer| of_writer.errors).sum();
+        let merged: i64 = counters
+            .values()
+            .map(|of_writer| of_writer.merged_rows)
+            .sum();
+        let (stored, present) = (ever - merged, self.found.errors);
+        if !(present..=present + self.unlinked).contains(&stored) {
+            self.found.report(Mismatch {
+                check: Check::ErrorsCounter,
+                subject: MetricFamily::Errors.as_str().to_owned(),
+                hour_bucket: None,
+                stored,
+                counted: present,
+                example: None,
+            });
+        }
+        stored == present
+    }
+
+    /// A group counts its rows, and those that were purged. When none ever was, exactly its rows.
+    async fn groups(&mut self, nothing_ever_left: bool) -> Result<(), sqlx::Error> {
+        let statement = Statement::<DB>::new(
+            "SELECT error_groups.fingerprint, error_groups.total_errors, \
+                 COALESCE(counted.errors, 0) AS errors, counted.example \
+             FROM error_groups \
+             LEFT JOIN (SELECT fingerprint, COUNT(*) AS errors, MIN(CAST(id AS TEXT)) AS example \
+                 FROM api_errors GROUP BY fingerprint) AS counted \
+                 ON counted.fingerprint = error_groups.fingerprint \
+             ORDER BY error_groups.fingerprint",
+        );
+        let Self {
+            snapshot, found, ..
+        } = self;
+        statement
+            .for_each(snapshot, |row| {
+                found.groups += 1;
+                let stored: i64 = DB::get(&row, "total_errors")?;
+                let counted: i64 = DB::get(&row, "errors")?;
+                if stored < counted || (nothing_ever_left && stored != counted) {
+                    found.report(Mismatch {
+                        check: Check::GroupTotal,
+                        subject: DB::get(&row, "fingerprint")?,
+                        hour_bucket: None,
+                        stored,
+                        counted,
+                        example: example::<DB>(&row)?,
+                    });
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn rows_without_group(&mut self) -> Result<(), sqlx::Error> {
+        let statement = Statement::<DB>::new(
+            "SELECT fingerprint, COUNT(*) AS errors, MIN(CAST(id AS TEXT)) AS example \
+             FROM api_errors \
+             WHERE NOT EXISTS (SELECT 1 FROM error_groups \
+                 WHERE error_groups.fingerprint = api_errors.fingerprint) \
+             GROUP BY fingerprint ORDER BY fingerprint",
+        );
+        let Self {
+            snapshot, found, ..
+        } = self;
+        statement
+            .for_each(snapshot, |row| {
+                found.report(Mismatch {
+                    check: Check::RowsWithoutGroup,
+                    subject: DB::get(&row, "fingerprint")?,
+                    hour_bucket: None,
+                    stored: 0,
+                    counted: DB::get(&row, "errors")?,
+                    example: example::<DB>(&row)?,
+                });
+                Ok(())
+            })
+            .await
+    }
+
+    /// What each writer's counters say against the hours that it wrote.
+    async fn requests(&mut self, counters: BTreeMap<String, Counters>) -> Result<(), sqlx::Error> {
+        let mut statement = Statement::<DB>::new(
+            "SELECT writer, CAST(SUM(requests) AS BIGINT) AS requests, \
+                 CAST(SUM(errors) AS BIGINT) AS errors, \
+                 CAST(SUM(duration_sum_nanos) AS BIGINT) AS duration_sum_nanos",
+        );
+        for column in BUCKET_COLUMNS {
+            statement
+                .push(", CAST(SUM(")
+                .push(column)
+                .push(") AS BIGINT) AS ")
+                .push(column);
+        }
+        statement.push(" FROM request_totals GROUP BY writer");
+        let mut by_writer: BTreeMap<String, [Counters; 2]> = counters
+            .into_iter()
+            .map(|(writer, counters)| (writer, [counters, Counters::default()]))
+            .collect();
+        statement
+            .for_each(&mut self.snapshot, |row| {
+                let [_, hours] = by_writer.entry(DB::get(&row, "writer")?).or_default();
+                hours.requests = DB::get(&row, "requests")?;
+                hours.request_errors = DB::get(&row, "errors")?;
+                // Each request was measured once.
+                hours.durations = hours.requests;
+                hours.duration_sum = DB::get(&row, "duration_sum_nanos")?;
+                for (bucket, column) in hours.buckets.iter_mut().zip(BUCKET_COLUMNS) {
+                    *bucket = DB::get(&row, column)?;
+                }
+                Ok(())
+            })
+            .await?;
+        self.found.writers = i64::try_from(by_writer.len()).unwrap_or(i64::MAX);
+        for (writer, [counters, hours]) in &by_writer {
+            counters.compare(hours, writer, &mut self.found);
+        }
+        Ok(())
+    }
+}
+
+/// One hour's row, and what its rows and members say.
+#[derive(Debug)]
+struct HourFigures {
+    id: AggregationId,
+    /// The id that follows from hour and dimensions.
+    named: AggregationId,
+    hour: Hour,
+    total_errors: i64,
+    unique_users: i64,
+    unlinked_errors: i64,
+    first_occurrence: Timestamp,
+    last_occurrence: Timestamp,
+    rows: i64,
+    rows_with_user: i64,
+    row_users: i64,
+    first_at: Option<Timestamp>,
+    last_at: Option<Timestamp>,
+    example: Option<ErrorId>,
+    members: i64,
+    member_errors: i64,
+}
+
+impl HourFigures {
+    fn read<DB: Dialect>(row: &DB::Row) -> Result<Self, sqlx::Error> {
+        let hour = DB::get(row, "hour_bucket")?;
+        Ok(Self {
+            id: DB::get(row, "id")?,
+            named: AggregationId::new(hour, &dimensions::<DB>(row)?),
+            hour,
+            total_errors: DB::get(row, "total_errors")?,
+            unique_users: DB::get(row, "unique_users")?,
+            unlinked_errors: DB::get(row, "unlinked_errors")?,
+            first_occurrence: DB::get(row, "first_occurrence")?,
+            last_occurrence: DB::get(row, "last_occurrence")?,
+            rows: DB::get(row, "row_errors")?,
+            rows_with_user: DB::get(row, "rows_with_user")?,
+            row_users: DB::get(row, "row_users")?,
+            first_at: DB::get(row, "first_at")?,
+            last_at: DB::get(row, "last_at")?,
+            example: example::<DB>(row)?,
+            members: DB::get(row, "members")?,
+            member_errors: DB::get(row, "member_errors")?,
+        })
+    }
+
+    fn compare(&self, members_since: Timestamp, found: &mut Verification) {
+        let mut differs = |check, stored, counted| {
+            found.report(Mismatch {
+                check,
+                subject: self.id.to_string(),
+                hour_bucket: Some(self.hour),
+                stored,
+                counted,
+                example: self.example,
+            });
+        };
+        if self.id != self.named {
+            differs(Check::HourName, 0, 0);
+        }
+        let counted = self.rows + self.unlinked_errors;
+        if self.total_errors != counted {
+            differs(Check::HourTotal, self.total_errors, counted);
+        }
+        // Errors without a row, or not with one any more, may have had users, and happened at any time.
+        let spare = self.unlinked_errors;
+        if self.hour.start() >= members_since {
+            if self.unique_users != self.members {
+                differs(Check::HourUsers, self.unique_users, self.members);
+            }
+            if !(self.row_users..=self.row_users + spare).contains(&self.members) {
+                differs(Check::HourMembers, self.members, self.row_users);
+            }
+            if !(self.rows_with_user..=self.rows_with_user + spare).contains(&self.member_errors) {
+                differs(
+                    Check::HourMemberErrors,
+                    self.member_errors,
+                    self.rows_with_user,
+                );
+            }
+        }
+        if let (Some(first_at), Some(last_at)) = (self.first_at, self.last_at) {
+            let (first, last) = (self.first_occurrence, self.last_occurrence);
+            if first > first_at || (spare == 0 && first != first_at) {
+                differs(Check::HourFirst, first.as_micros(), first_at.as_micros());
+            }
+            if last < last_at || (spare == 0 && last != last_at) {
+                differs(Check::HourLast, last.as_micros(), last_at.as_micros());
+            }
+        }
+    }
+}
+
+/// Counts of one writer, as its counters have them, or as its hours do.
+#[derive(Debug, Default, Clone)]
+struct Counters {
+    errors: i64,
+    merged_rows: i64,
+    requests: i64,
+    request_errors: i64,
+    durations: i64,
+    duration_sum: i64,
+    buckets: [i64; BUCKETS],
+}
+
+impl Counters {
+    fn add(&mut self, family: &str, labels: &Labels, value: i64, sum: i64, buckets: &[i64]) {
+        match MetricFamily::ALL
+            .iter()
+            .find(|known| known.as_str() == family)
+        {
+            Some(MetricFamily::Errors) => self.errors += value,
+            Some(MetricFamily::MergedRows) => self.merged_rows += value,
+            Some(MetricFamily::Requests) => {
+                self.requests += value;
+                if labels
+                    .get("outcome")
+                    .is_some_and(|outcome| outcome == "error")
+                {
+                    self.request_errors += value;
+                }
+            }
+            Some(MetricFamily::RequestDuration) => {
+                self.durations += value;
+                self.duration_sum = self.duration_sum.saturating_add(sum);
+                for (total, count) in self.buckets.iter_mut().zip(buckets) {
+                    *total += count;
+                }
+            }
+            // Groups come and go with no trace in the rows, and other families are another
+            // version's.
+            _ => {}
+        }
+    }
+
+    fn compare(&self, hours: &Self, writer: &str, found: &mut Verification) {
+        let figures = |of: &Self| {
+            let mut figures = vec![
+                (Check::RequestsCounter, of.requests),
+                (Check::RequestErrorsCounter, of.request_errors),
+                (Check::DurationsCounter, of.durations),
+                (Check::DurationSum, of.duration_sum),
+            ];
+            figures.extend(of.buckets.map(|count| (Check::DurationBucket, count)));
+            figures
+        };
+        for ((check, stored), (_, counted)) in figures(self).into_iter().zip(figures(hours)) {
+            if stored != counted {
+                found.report(Mismatch {
+                    check,
+                    subject: writer.to_owned(),
+                    hour_bucket: None,
+                    stored,
+                    counted,
+                    example: None,
+                });
+            }
+        }
+    }
+}
+
+/// The row that a statement gives as an example, as text: PostgreSQL knows no least UUID.
+fn example<DB: Dialect>(row: &DB::Row) -> Result<Option<ErrorId>, sqlx::Error> {
+    let text: Option<String> = DB::get(row, "example")?;
+    text.map(|text| {
+        uuid::Uuid::try_parse(&text)
+            .map(ErrorId)
+            .map_err(|error| sqlx::Error::Decode(error.into()))
+    })
+    .transpose()
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
