@@ -23,6 +23,7 @@ pub mod app;
 pub mod build;
 pub mod clock;
 pub mod config;
+pub mod failure;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;

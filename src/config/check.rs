@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr};
 use super::{
     AuthSettings, Authentication, Config, Secret, WriterSettings,
     layers::{Layers, Mistake},
-    values::Value,
+    values::{Bytes, Value},
 };
 
 /// Looks for settings that contradict each other.
@@ -51,6 +51,12 @@ pub(super) fn check(config: &Config, layers: &Layers, mistakes: &mut Vec<Mistake
             "{} is {} but must be at least 100: folded label sets need room too.",
             layers.source("limits.label_sets"),
             limits.label_sets
+        ));
+    }
+    if limits.header_bytes < Bytes(8 << 10) {
+        complain(format!(
+            "{} must be at least 8KiB.",
+            layers.source("limits.header_bytes")
         ));
     }
     if !is_identifier(&config.database.schema) {

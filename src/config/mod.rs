@@ -11,9 +11,9 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 pub use layers::{Mistake, Source};
 pub use settings::{
-    AuthSettings, Authentication, Config, DatabaseSettings, HttpSettings, LimitSettings,
-    LogSettings, OtlpHttpSettings, OtlpSettings, PrivacySettings, RetentionSettings, Setting,
-    WriterSettings,
+    AuthSettings, Authentication, Config, DatabaseSettings, HttpSettings, KeepAddress,
+    LimitSettings, LogSettings, OtlpHttpSettings, OtlpSettings, PrivacySettings, RetentionSettings,
+    Setting, WriterSettings,
 };
 pub use values::{Bytes, DatabaseUrl, LogFormat, Secret};
 

@@ -149,6 +149,12 @@ sections! {
         inflated_body_bytes: Bytes = "limits.inflated_body_bytes", "20MiB";
         /// Resources, scopes and spans of one request together. More: 413.
         items_per_request: usize = "limits.items_per_request", "50000";
+        /// Attributes of a resource or span. The rest is dropped and counted on the row.
+        attributes_per_item: usize = "limits.attributes_per_item", "1024";
+        /// Events of a span, those with an exception first. The rest is dropped and counted on the row.
+        events_per_span: usize = "limits.events_per_span", "1024";
+        /// Links of a span. The rest is dropped and counted on the row.
+        links_per_span: usize = "limits.links_per_span", "1024";
         /// Bytes of all bodies that are being received and read. More: 429.
         /// Too small: busy hours are refused; too large: so much memory is taken.
         in_flight_bytes: Bytes = "limits.in_flight_bytes", "64MiB";
@@ -156,7 +162,7 @@ sections! {
         queue_bytes: Bytes = "limits.queue_bytes", "64MiB";
         /// Open connections of each listener. More are accepted and closed.
         connections: usize = "limits.connections", "1024";
-        /// Largest head of a request. More: 431.
+        /// Largest head of a request, at least 8KiB. More: 431.
         header_bytes: Bytes = "limits.header_bytes", "16KiB";
         /// Longest URI. More: 414.
         uri_bytes: Bytes = "limits.uri_bytes", "4KiB";
@@ -170,9 +176,10 @@ sections! {
         write_timeout: Duration = "limits.write_timeout", "10s";
         /// How long after the last byte of a request its answer may come: 503 then.
         /// More than 4s: exporters give up first and send again.
-        answer_timeout: Duration = "limits.answer_timeout", "4s";
-        /// How long a stop may take, whatever clients do.
-        drain_timeout: Duration = "limits.drain_timeout", "8s";
+        answer_timeout: Duration = "limits.answer_timeout", "3800ms";
+        /// How long a stop waits for requests that are being answered; then they are cut.
+        /// Kubernetes kills after 30s, and redspan promises an exit within 10s.
+        drain_timeout: Duration = "limits.drain_timeout", "5s";
         /// Label sets of each data counter on /metrics. More are folded into `__other__`.
         label_sets: usize = "limits.label_sets", "2000";
         /// Label sets of one service in one hour of `error_aggregations`. More are folded.
@@ -183,9 +190,15 @@ sections! {
 
     /// `[privacy]`
     PrivacySettings {
-        /// Whether client addresses are kept whole; otherwise cut to /24 (IPv4) or /48 (IPv6).
-        /// Wrongly true: personal data is stored.
-        full_ip_addresses: bool = "privacy.full_ip_addresses", "false";
+        /// How much of client addresses is kept: `whole`, `cut` to /24 (IPv4) or /48 (IPv6), or `drop`.
+        /// Whole ones are personal data in many countries.
+        client_address: KeepAddress = "privacy.client_address", "cut";
+        /// Whether user ids are kept. Without them nobody can say how many users an error hit.
+        user_id: bool = "privacy.user_id", "true";
+        /// Whether user agents are kept.
+        user_agent: bool = "privacy.user_agent", "true";
+        /// Whether request headers that an application records are kept, scrubbed of secrets.
+        request_headers: bool = "privacy.request_headers", "true";
     }
 
     /// `[log]`
@@ -215,6 +228,30 @@ impl Value for Authentication {
             "token" => Ok(Self::Token),
             "none" => Ok(Self::None),
             _ => Err("token or none".to_owned()),
+        }
+    }
+}
+
+/// How much of a client's address is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeepAddress {
+    /// All of it.
+    Whole,
+    /// Its network: /24 for IPv4, /48 for IPv6.
+    Cut,
+    /// Nothing.
+    Drop,
+}
+
+impl Value for KeepAddress {
+    const KIND: &'static str = "whole|cut|drop";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "whole" => Ok(Self::Whole),
+            "cut" => Ok(Self::Cut),
+            "drop" => Ok(Self::Drop),
+            _ => Err("whole, cut or drop".to_owned()),
         }
     }
 }

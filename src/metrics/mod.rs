@@ -4,6 +4,7 @@
 mod data;
 mod deltas;
 mod process;
+mod watched;
 
 use prometheus::{Registry, TextEncoder};
 

@@ -8,10 +8,10 @@ use std::{
 
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, core::Collector,
+    Registry, core::Collector, proto::MetricType,
 };
 
-use super::data::label_value;
+use super::{data::label_value, watched::Watched};
 use crate::domain::{Category, OTHER, Severity, Timestamp};
 
 /// What arrives over OTLP.
@@ -242,27 +242,47 @@ impl OtlpRequests {
     }
 }
 
-/// `redspan_connections_refused_total`
+/// `redspan_connections_*`
 #[derive(Clone)]
 pub struct Connections {
-    refused: IntCounterVec,
+    accepted: Watched,
+    refused: Watched,
 }
 
 impl Connections {
     fn register(registry: &Registry) -> Self {
+        let counter =
+            |name, help| registered(registry, Watched::new(MetricType::COUNTER, name, help));
         Self {
-            refused: counters(
-                registry,
+            accepted: counter(
+                "redspan_connections_accepted_total",
+                "Connections taken, by listener.",
+            ),
+            refused: counter(
                 "redspan_connections_refused_total",
-                "Connections that were closed from this side before their time, by reason.",
-                &["listener", "reason"],
+                "Connections closed from this side before their time, by listener and reason.",
             ),
         }
     }
 
-    /// A connection of the listener (`otlp`, `http`) was closed, for a reason out of a small closed set.
-    pub fn refuse(&self, listener: &'static str, reason: &'static str) {
-        self.refused.with_label_values(&[listener, reason]).inc();
+    /// Shows how many connections the listener (`otlp_http`, `http`) has taken.
+    pub fn watch_accepted(
+        &self,
+        listener: &'static str,
+        connections: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.accepted.watch(&[("listener", listener)], connections);
+    }
+
+    /// Shows how many connections of the listener were closed, for a reason out of a small closed set.
+    pub fn watch_refused(
+        &self,
+        listener: &'static str,
+        reason: &'static str,
+        connections: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let labels = [("listener", listener), ("reason", reason)];
+        self.refused.watch(&labels, connections);
     }
 }
 
@@ -343,28 +363,24 @@ impl Queue {
 /// `redspan_inflight_bytes`
 #[derive(Clone)]
 pub struct Memory {
-    inflight_bytes: IntGauge,
+    inflight_bytes: Watched,
 }
 
 impl Memory {
     fn register(registry: &Registry) -> Self {
+        let inflight_bytes = Watched::new(
+            MetricType::GAUGE,
+            "redspan_inflight_bytes",
+            "Memory reserved for requests that are being received and read.",
+        );
         Self {
-            inflight_bytes: gauge(
-                registry,
-                "redspan_inflight_bytes",
-                "Memory reserved for requests that are being received and read.",
-            ),
+            inflight_bytes: registered(registry, inflight_bytes),
         }
     }
 
-    /// Bytes were reserved.
-    pub fn reserve(&self, bytes: usize) {
-        self.inflight_bytes.add(to_gauge(bytes as u64));
-    }
-
-    /// Bytes were given back.
-    pub fn release(&self, bytes: usize) {
-        self.inflight_bytes.sub(to_gauge(bytes as u64));
+    /// Shows how many bytes are reserved.
+    pub fn watch_inflight(&self, bytes: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.inflight_bytes.watch(&[], bytes);
     }
 }
 

@@ -1,0 +1,61 @@
+//! Why a command ends before it is done, and the exit code that says so.
+
+use std::{io, net::SocketAddr};
+
+use crate::{config::Mistakes, store::StoreError};
+
+/// Why a command ends before it is done.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Settings or arguments cannot work.
+    #[error("{0}")]
+    Configuration(#[from] Mistakes),
+    /// Arguments cannot work.
+    #[error("{0}")]
+    Usage(String),
+    /// An address cannot be listened on.
+    #[error("{setting} is {address}, where nothing can be served: {source}")]
+    Listen {
+        /// The setting: `http.listen`.
+        setting: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operating system.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The numbers do not add up, or are not what they should be.
+    #[error("{0}")]
+    Corrupt(String),
+    /// A mistake of redspan's own.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Failure {
+    /// 64 usage or configuration, 65 data corrupt, 69 database out of reach, 70 internal, 73 file
+    /// in use (the numbers of `sysexits.h`).
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Configuration(_) | Self::Usage(_) | Self::Listen { .. } => 64,
+            Self::Corrupt(_) => 65,
+            Self::Io(_) | Self::Internal(_) => 70,
+            Self::Store(error) => match error {
+                StoreError::Configuration(_) => 64,
+                StoreError::Corrupt(_) => 65,
+                StoreError::Unavailable { .. }
+                | StoreError::Collision { .. }
+                | StoreError::UnknownOutcome { .. } => 69,
+                StoreError::Refused { .. } | StoreError::Broken { .. } => 70,
+                StoreError::InUse(_) => 73,
+            },
+        }
+    }
+}

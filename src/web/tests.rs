@@ -1,0 +1,121 @@
+use std::io::Read;
+
+use axum::{body::Body, http::HeaderMap};
+use http_body_util::BodyExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+
+use super::*;
+
+fn state() -> WebState {
+    WebState {
+        metrics: Arc::new(Metrics::new(2_000)),
+        readiness: Readiness::default(),
+        api_is_closed: false,
+    }
+}
+
+async fn ask(state: &WebState, request: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let mut words = request.split(' ');
+    let mut builder = Request::builder()
+        .method(words.next().unwrap())
+        .uri(words.next().unwrap());
+    if let Some(encoding) = words.next() {
+        builder = builder.header(header::ACCEPT_ENCODING, encoding);
+    }
+    let request = builder.body(Body::empty()).unwrap();
+    let response = TowerToHyperService::new(router(state.clone()))
+        .call(request)
+        .await
+        .unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes().to_vec();
+    (head.status, head.headers, body)
+}
+
+async fn text(state: &WebState, request: &str) -> (u16, String) {
+    let (status, _, body) = ask(state, request).await;
+    (status.as_u16(), String::from_utf8(body).unwrap())
+}
+
+#[tokio::test]
+async fn metrics_are_plain_text_and_gzip_when_asked_for() {
+    let state = state();
+    let (status, headers, plain) = ask(&state, "GET /metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        headers[header::CONTENT_TYPE],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    assert!(!headers.contains_key(header::CONTENT_ENCODING));
+    assert!(
+        String::from_utf8(plain)
+            .unwrap()
+            .contains("redspan_build_info{")
+    );
+
+    let (_, headers, gzipped) = ask(&state, "GET /metrics deflate,gzip;q=0.5").await;
+    assert_eq!(headers[header::CONTENT_ENCODING], "gzip");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&gzipped[..])
+        .read_to_string(&mut text)
+        .unwrap();
+    assert!(text.contains("redspan_build_info{"));
+
+    let (_, headers, _) = ask(&state, "GET /metrics gzip;q=0").await;
+    assert!(!headers.contains_key(header::CONTENT_ENCODING));
+}
+
+#[tokio::test]
+async fn readiness_says_why_not_and_liveness_never_minds() {
+    let state = state();
+    assert_eq!(
+        text(&state, "GET /readyz").await,
+        (503, "not ready: starting\n".to_owned())
+    );
+    state.readiness.set_started();
+    assert_eq!(
+        text(&state, "GET /readyz").await,
+        (200, "ready\n".to_owned())
+    );
+    state.readiness.set_database_up(false);
+    assert_eq!(
+        text(&state, "GET /readyz").await,
+        (503, "not ready: the database does not answer\n".to_owned())
+    );
+    state.readiness.set_database_up(true);
+    state.readiness.set_draining();
+    assert_eq!(
+        text(&state, "GET /readyz").await,
+        (503, "not ready: stopping\n".to_owned())
+    );
+    assert_eq!(text(&state, "GET /livez").await.0, 200);
+}
+
+#[tokio::test]
+async fn an_exposed_port_without_a_token_shows_metrics_and_health_only() {
+    let state = WebState {
+        api_is_closed: true,
+        ..state()
+    };
+    state.readiness.set_started();
+    for path in ["/metrics", "/livez", "/readyz"] {
+        assert_eq!(text(&state, &format!("GET {path}")).await.0, 200, "{path}");
+    }
+    for path in ["/", "/api/v1/errors", "/nothing"] {
+        let (status, sentence) = text(&state, &format!("GET {path}")).await;
+        assert_eq!(status, 403, "{path}");
+        assert!(sentence.contains("auth.api_token"));
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_answered_plainly() {
+    let state = state();
+    assert!(text(&state, "GET /").await.1.contains("/metrics"));
+    assert_eq!(text(&state, "GET /nothing").await.0, 404);
+    let (status, headers, _) = ask(&state, "POST /metrics").await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(headers[header::ALLOW], "GET,HEAD");
+    assert_eq!(text(&state, "HEAD /livez").await, (200, String::new()));
+}
