@@ -123,23 +123,6 @@ pub fn candidate_ids(traces: &[TraceInput], logged: &[ApiError]) -> Vec<ErrorId>
     ids
 }
 
-/// The users that rows of the group may name for the first time, for their registration before
-/// the transaction; sorted, each once.
-#[must_use]
-pub fn user_ids<'a>(
-    new: impl IntoIterator<Item = &'a Sighting>,
-    logged: &[ApiError],
-) -> Vec<String> {
-    let new = new
-        .into_iter()
-        .filter_map(|sighting| sighting.facts.as_ref()?.user_id.as_ref());
-    let logged = logged.iter().filter_map(|error| error.user_id.as_ref());
-    let mut users: Vec<String> = new.chain(logged).cloned().collect();
-    users.sort_unstable();
-    users.dedup();
-    users
-}
-
 /// The rows of the group, and what they do to hours and users. Groups follow in
 /// [`RowPlan::finish`].
 #[must_use]

@@ -17,7 +17,7 @@ use std::cmp::Reverse;
 
 use crate::domain::{Sighting, SightingKind};
 
-use naming::{are_related, names};
+use naming::Naming;
 use spans::Spans;
 
 /// The rows of a trace, in the order of their first sightings. `sightings` stand in order of
@@ -72,6 +72,7 @@ fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<Res
 struct Failures<'a> {
     sightings: &'a [Sighting],
     spans: &'a Spans,
+    naming: Naming,
     joining: usize,
     /// The failed span above a failed span.
     above: Vec<Option<usize>>,
@@ -97,6 +98,7 @@ impl<'a> Failures<'a> {
         Self {
             sightings,
             spans,
+            naming: Naming::new(),
             joining,
             above,
             joined: (0..sightings.len()).collect(),
@@ -127,7 +129,7 @@ impl<'a> Failures<'a> {
             let is_one = failure.thrown.is_none()
                 || self
                     .exception_of(cause)
-                    .is_some_and(|exception| names(failure, exception));
+                    .is_some_and(|exception| self.naming.names(failure, exception));
             if is_one {
                 self.joined[cause] = at;
                 self.origins[at] = self.origins[cause];
@@ -160,17 +162,16 @@ impl<'a> Failures<'a> {
             let Some(bearing) = self.spans.bearing_above(span) else {
                 continue;
             };
-            let joins =
-                if let Some(failed) = bearing.failed {
-                    let other = self.exception_of(failed);
-                    other
-                        .is_some_and(|other| are_related(exception, other))
-                        .then_some(failed)
-                } else {
-                    bearing.exceptions.iter().copied().find(|other| {
-                        *other != at && are_related(exception, &self.sightings[*other])
-                    })
-                };
+            let joins = if let Some(failed) = bearing.failed {
+                let other = self.exception_of(failed);
+                other
+                    .is_some_and(|other| self.naming.are_related(exception, other))
+                    .then_some(failed)
+            } else {
+                bearing.exceptions.iter().copied().find(|other| {
+                    *other != at && self.naming.are_related(exception, &self.sightings[*other])
+                })
+            };
             // A ring of parents must not become a ring of rows.
             if let Some(other) = joins.filter(|other| *other < self.joining) {
                 let root = self.root(other);

@@ -1,5 +1,7 @@
 //! Whether one exception speaks of another (DETECTION §3a).
 
+use std::cell::Cell;
+
 use crate::domain::Sighting;
 
 /// Types that say nothing of what happened.
@@ -30,29 +32,64 @@ pub const TRIMMED: &str = "trimmed";
 /// A first line shorter than this says too little to be recognised by.
 const MIN_LINE_CHARS: usize = 8;
 
-/// Whether either names the other.
-pub(super) fn are_related(one: &Sighting, other: &Sighting) -> bool {
-    names(one, other) || names(other, one)
+/// How many bytes of long texts are searched for names in one trace: as many as real traces never
+/// have, and as can be searched while others wait.
+const MAX_SEARCHED_BYTES: usize = 64 * 1024 * 1024;
+
+/// Texts up to this length are always searched.
+const SHORT_TEXT_BYTES: usize = 4 * 1024;
+
+/// The naming tests of one trace.
+pub(super) struct Naming {
+    bytes_left: Cell<usize>,
 }
 
-/// Whether the exception of `speaker` names that of `other`: its type as a word, or its first line.
-///
-/// Of a speaker whose texts were trimmed or went with a purged row, what was found before still holds.
-pub(super) fn names(speaker: &Sighting, other: &Sighting) -> bool {
-    let Some(thrown) = &other.thrown else {
-        return false;
-    };
-    if speaker.row.is_some() && speaker.row == other.row && lacks_texts(speaker) {
-        return true;
+impl Naming {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes_left: Cell::new(MAX_SEARCHED_BYTES),
+        }
     }
-    let short_type = thrown.short_type.as_str();
-    let line = thrown.first_line.trim();
-    let has_telling_type = !GENERIC_TYPES.contains(&short_type);
-    let has_telling_line = line.chars().nth(MIN_LINE_CHARS - 1).is_some();
-    texts(speaker).any(|text| {
-        (has_telling_type && contains_word(text, short_type))
-            || (has_telling_line && text.contains(line))
-    })
+
+    /// Whether either names the other.
+    pub(super) fn are_related(&self, one: &Sighting, other: &Sighting) -> bool {
+        self.names(one, other) || self.names(other, one)
+    }
+
+    /// Whether the exception of `speaker` names that of `other`: its type as a word, or its first
+    /// line.
+    ///
+    /// Of a speaker whose texts were trimmed or went with a purged row, what was found before still
+    /// holds.
+    pub(super) fn names(&self, speaker: &Sighting, other: &Sighting) -> bool {
+        let Some(thrown) = &other.thrown else {
+            return false;
+        };
+        if speaker.row.is_some() && speaker.row == other.row && lacks_texts(speaker) {
+            return true;
+        }
+        let short_type = thrown.short_type.as_str();
+        let line = thrown.first_line.trim();
+        let has_telling_type = !GENERIC_TYPES.contains(&short_type);
+        let has_telling_line = line.chars().nth(MIN_LINE_CHARS - 1).is_some();
+        if !has_telling_type && !has_telling_line {
+            return false;
+        }
+        texts(speaker).any(|text| {
+            self.may_search(text)
+                && ((has_telling_type && contains_word(text, short_type))
+                    || (has_telling_line && text.contains(line)))
+        })
+    }
+
+    fn may_search(&self, text: &str) -> bool {
+        if text.len() <= SHORT_TEXT_BYTES {
+            return true;
+        }
+        let bytes_left = self.bytes_left.get().checked_sub(text.len());
+        self.bytes_left.set(bytes_left.unwrap_or(0));
+        bytes_left.is_some()
+    }
 }
 
 /// Type, message and stack, as far as they are known.

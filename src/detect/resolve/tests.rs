@@ -352,6 +352,20 @@ fn long_chains_and_wide_fans_take_no_longer_than_they_must() {
     assert_eq!(resolve(&fan).len(), 8_192);
 }
 
+#[test]
+fn hostile_texts_are_searched_up_to_a_bound() {
+    let naming = Naming::new();
+    let other = failed(2, 1).throws("db.DbTimeout", "query timed out");
+    let long = format!("{} DbTimeout", "Err ".repeat(256 * 1024));
+    let by_stack = entry().throws("app.Failed", "no order").stack(&long);
+    let by_message = entry().throws("app.Failed", "DbTimeout").stack(&long);
+    let found = (0..1_000)
+        .filter(|_| naming.names(&by_stack, &other))
+        .count();
+    assert_eq!(found, 63);
+    assert!(naming.names(&by_message, &other));
+}
+
 /// Anything at all: few spans, so that they meet.
 fn any_sighting() -> impl Strategy<Value = Sighting> {
     let words = prop::sample::select(vec![
