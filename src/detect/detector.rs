@@ -1,12 +1,33 @@
 //! The first pass over a request: each span is looked at once, in order, and forgotten unless it
 //! means something.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::{
-    domain::{NameHasher, RequestDigest, SpanId, Timestamp, TraceId},
+    domain::{
+        EntrySpan, Hour, NameHasher, RequestDigest, Sighting, SightingKind, SpanId, Timestamp,
+        TraceId, TraceKey,
+    },
     otlp::{ResourceView, ScopeView, SpanView, Visitor},
 };
 
-use super::{DetectSettings, Findings, OpenTraces};
+use super::{
+    DetectSettings, Findings, OpenTraces,
+    attributes::{Attributes, Slot},
+    codes::Codes,
+    endpoint::{endpoint, method},
+    entry::{Entry, entry, stands_for},
+    exceptions::{self, Exception},
+    facts::{MAX_ENDPOINT, MAX_METHOD, Note, NoteBook},
+    failed::{Outcome, outcome},
+    requests::Requests,
+    resource::Resources,
+    row::{self, Origin, Scope},
+    scrub::Scrubber,
+    time::{Clamped, clamp},
+    traces::{Seen, Traces},
+    values::Text,
+};
 
 /// Takes the spans of one request, in order, and says what they come down to.
 pub struct Detector<'d> {
@@ -17,6 +38,17 @@ pub struct Detector<'d> {
     spans: u64,
     bad_trace_ids: u64,
     bad_span_ids: u64,
+    resources: Resources,
+    scope: Scope,
+    requests: Requests,
+    /// Of each request, what its entry span says of it.
+    notes: Vec<Note>,
+    note_book: NoteBook,
+    traces: Traces,
+    /// The last trace in which something was found, and its key.
+    last_trace: Option<(u32, TraceId, TraceKey)>,
+    /// The endpoint of the span at hand.
+    endpoint: String,
 }
 
 impl<'d> Detector<'d> {
@@ -27,7 +59,7 @@ impl<'d> Detector<'d> {
         received_at: Timestamp,
         open: &'d dyn OpenTraces,
     ) -> Self {
-        Self {
+        let mut detector = Self {
             settings,
             received_at,
             open,
@@ -35,13 +67,38 @@ impl<'d> Detector<'d> {
             spans: 0,
             bad_trace_ids: 0,
             bad_span_ids: 0,
-        }
+            resources: Resources::default(),
+            scope: Scope::default(),
+            requests: Requests::default(),
+            notes: Vec::new(),
+            note_book: NoteBook::default(),
+            traces: Traces::default(),
+            last_trace: None,
+            endpoint: String::new(),
+        };
+        detector.resources.enter(&ResourceView::default());
+        detector
     }
 
     /// What the request comes down to. To be called when the whole body was read.
     #[must_use]
-    pub fn finish(self) -> Findings {
-        let _ = (self.settings, self.received_at, self.open);
+    pub fn finish(mut self) -> Findings {
+        let nested = self.traces.settle_entries();
+        let traces = {
+            let facts = |request: u32| {
+                let labels = self.requests.labels_of(request);
+                self.note_book.facts(
+                    &labels.endpoint,
+                    &labels.method,
+                    &self.notes[request as usize],
+                    self.settings.privacy,
+                    &mut Vec::new(),
+                )
+            };
+            self.traces
+                .finish(&self.resources, self.open, self.received_at, facts)
+        };
+        let (series, entries) = self.requests.finish(&nested);
         Findings {
             digest: (self.spans > 0).then(|| RequestDigest(self.digest.finish().to_be_bytes())),
             spans: self.spans,
@@ -52,7 +109,9 @@ impl<'d> Detector<'d> {
             .into_iter()
             .filter(|&(_, count)| count > 0)
             .collect(),
-            ..Findings::default()
+            series,
+            entries,
+            traces,
         }
     }
 
@@ -76,23 +135,214 @@ impl<'d> Detector<'d> {
                 .field(&[status]);
         }
     }
+
+    /// Adds one request of its endpoint, which `self.endpoint` holds.
+    fn add_request(&mut self, span: &Known<'_, '_>, method: &str) -> u32 {
+        let resource = self.resources.get(self.resources.current());
+        let endpoint = Text::chars(&self.endpoint, MAX_ENDPOINT).text;
+        let method = Text::chars(method, MAX_METHOD).text;
+        let series = self.requests.series(resource, endpoint, method);
+        let mut name = [0; 24];
+        name[..16].copy_from_slice(&span.trace_id.0);
+        name[16..].copy_from_slice(&span.span_id.0);
+        self.requests.push(EntrySpan {
+            key: xxh3_64(&name),
+            series,
+            hour: Hour::containing(span.ended_at.at),
+            duration_nanos: span
+                .view
+                .end_time_unix_nano
+                .saturating_sub(span.view.start_time_unix_nano),
+            failed: span.outcome == Outcome::Failed,
+            stands_for: stands_for(span.view.trace_state),
+        })
+    }
+
+    /// Adds what is to be said of a span that failed, or that has exceptions all the same.
+    fn add_findings(&mut self, span: &Known<'_, '_>, exceptions: &[Exception<'_>], method: &str) {
+        if span.outcome == Outcome::Failed {
+            let (last, earlier) = exceptions
+                .split_last()
+                .map_or((None, &[][..]), |(last, earlier)| (Some(last), earlier));
+            self.add_finding(span, SightingKind::FailedSpan, last, earlier, method);
+            return;
+        }
+        for exception in exceptions {
+            if !exception.is_control_flow() && !exception.is_cancellation() {
+                let kind = SightingKind::Exception;
+                self.add_finding(span, kind, Some(exception), &[], method);
+            }
+        }
+    }
+
+    fn add_finding(
+        &mut self,
+        span: &Known<'_, '_>,
+        kind: SightingKind,
+        exception: Option<&Exception<'_>>,
+        earlier: &[Exception<'_>],
+        method: &str,
+    ) {
+        let trace = self.trace_key(span.trace_id);
+        let mut scrubber = Scrubber::default();
+        let thrown = exception.map(|exception| {
+            let message = Scrubber::default().text(&exception.message).into_owned();
+            exceptions::thrown(&exception.type_name, &message)
+        });
+        let mut thrown_at = None;
+        let mut clamped_exception_nanos = None;
+        for exception in earlier.iter().chain(exception) {
+            let clamped = clamp(exception.time_unix_nano, self.received_at);
+            thrown_at = Some(thrown_at.map_or(clamped.at, |at: Timestamp| at.min(clamped.at)));
+            if clamped.is_clamped {
+                clamped_exception_nanos = Some(exception.time_unix_nano);
+            }
+        }
+
+        let privacy = self.settings.privacy;
+        let mut truncated = Vec::new();
+        let note = self.note_book.note(
+            span.view,
+            span.attributes,
+            span.codes,
+            privacy,
+            &mut scrubber,
+        );
+        let facts = self
+            .note_book
+            .facts(&self.endpoint, method, &note, privacy, &mut truncated);
+        let share = self.resources.share();
+        let origin = Origin {
+            span: span.view,
+            attributes: span.attributes,
+            codes: span.codes,
+            service: &self.resources.get(self.resources.current()).facts,
+            exception,
+            earlier,
+            ended_at: span.ended_at,
+            clamped_exception_nanos,
+            without_people: !privacy.user_id,
+        };
+        let row = row::build(&origin, &self.scope, share, truncated, scrubber);
+        let stated = |slot| {
+            let word = span.attributes.text(slot)?;
+            Some(word.trim().to_ascii_lowercase())
+        };
+        let sighting = Sighting {
+            key: Sighting::key(trace, Some(span.span_id), kind, thrown.as_ref()),
+            kind,
+            span_id: Some(span.span_id),
+            parent_span_id: span.parent,
+            ended_at_nanos: span.view.end_time_unix_nano,
+            thrown_at_micros: thrown_at.map(Timestamp::as_micros),
+            ended_at_micros: span.ended_at.at.as_micros(),
+            is_entry: false,
+            facts: Some(facts),
+            thrown,
+            stated_severity: stated(Slot::ErrorSeverity).and_then(|word| word.parse().ok()),
+            stated_category: stated(Slot::ErrorCategory).and_then(|word| word.parse().ok()),
+            own_category: Some(row.category),
+            critical: row.critical,
+            log_severity: 0,
+            content: Some(Box::new(row.content)),
+            row: None,
+        };
+        self.traces.found(trace, sighting);
+    }
+
+    fn trace_key(&mut self, trace_id: TraceId) -> TraceKey {
+        let resource = self.resources.current();
+        match self.last_trace {
+            Some((of, trace, key)) if (of, trace) == (resource, trace_id) => key,
+            _ => {
+                let service = &self.resources.get(resource).facts.service_name;
+                let key = TraceKey::new(service, trace_id);
+                self.last_trace = Some((resource, trace_id, key));
+                key
+            }
+        }
+    }
+}
+
+/// A span with what has been found out about it.
+struct Known<'s, 'a> {
+    view: &'s SpanView<'a>,
+    attributes: &'s Attributes<'a>,
+    codes: Codes,
+    outcome: Outcome,
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent: Option<SpanId>,
+    ended_at: Clamped,
 }
 
 impl Visitor for Detector<'_> {
-    fn resource(&mut self, _resource: &ResourceView<'_>) {}
+    fn resource(&mut self, resource: &ResourceView<'_>) {
+        self.resources.enter(resource);
+        self.scope = Scope::default();
+    }
 
-    fn scope(&mut self, _scope: &ScopeView<'_>) {}
+    fn scope(&mut self, scope: &ScopeView<'_>) {
+        self.scope.enter(scope);
+    }
 
-    fn span(&mut self, span: &SpanView<'_>) {
+    fn span(&mut self, view: &SpanView<'_>) {
         self.spans += 1;
-        self.digest(span);
-        let Some(_trace_id) = TraceId::from_slice(span.trace_id) else {
+        self.digest(view);
+        let Some(trace_id) = TraceId::from_slice(view.trace_id) else {
             self.bad_trace_ids += 1;
             return;
         };
-        let Some(_span_id) = SpanId::from_slice(span.span_id) else {
+        let Some(span_id) = SpanId::from_slice(view.span_id) else {
             self.bad_span_ids += 1;
             return;
         };
+        let attributes = Attributes::new(view.attributes);
+        let codes = Codes::new(&attributes);
+        let exceptions = exceptions::of_span(view, &attributes);
+        let parent = SpanId::from_slice(view.parent_span_id);
+        let entry = entry(view, parent, &attributes);
+        let span = Known {
+            view,
+            attributes: &attributes,
+            codes,
+            outcome: outcome(view, &attributes, codes, exceptions.last()),
+            trace_id,
+            span_id,
+            parent,
+            ended_at: clamp(view.end_time_unix_nano, self.received_at),
+        };
+        let has_findings = span.outcome == Outcome::Failed
+            || (span.outcome == Outcome::Fine && !exceptions.is_empty());
+
+        let mut request = None;
+        let method = if entry != Entry::No || has_findings {
+            endpoint(view, &attributes, codes.http, &mut self.endpoint);
+            method(view, &attributes)
+        } else {
+            std::borrow::Cow::Borrowed("")
+        };
+        if entry != Entry::No {
+            request = Some(self.add_request(&span, &method));
+            self.notes.push(self.note_book.note(
+                view,
+                &attributes,
+                codes,
+                self.settings.privacy,
+                &mut Scrubber::default(),
+            ));
+        }
+        self.traces.push(Seen {
+            trace_id,
+            span_id,
+            parent,
+            ended_at_nanos: view.end_time_unix_nano,
+            resource: self.resources.current(),
+            entry,
+            request,
+        });
+        if has_findings {
+            self.add_findings(&span, &exceptions, &method);
+        }
     }
 }

@@ -1,10 +1,27 @@
 //! What is an error, and what its row says. Pure: views in, findings out; sightings in, rows out.
 //! No clock, no I/O. Rules and their order follow DETECTION in the project's design.
 
+mod attributes;
+mod category;
+mod codes;
 mod detector;
+mod endpoint;
+mod entry;
+mod exceptions;
+mod facts;
+mod failed;
 mod findings;
+mod fingerprint;
+mod frames;
+mod requests;
 mod resolve;
+mod resource;
+mod row;
+mod scrub;
 mod settings;
+mod time;
+mod traces;
+mod values;
 
 pub use detector::Detector;
 pub use findings::{Findings, OpenTraces, TraceFindings};

@@ -1,20 +1,16 @@
 //! What the user decides about detection.
 
-use serde::{Deserialize, Serialize};
-
 /// Settings of detection.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DetectSettings {
     /// What is kept of the people behind the requests.
     pub privacy: Privacy,
 }
 
-/// What is kept of the people behind the requests (`[privacy]` in the configuration).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// What is kept of the people behind the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Privacy {
-    /// Client addresses: `whole`, `cut` to /24 (IPv4) or /48 (IPv6), or `drop`. Default `cut`.
+    /// Client addresses. Default: cut.
     pub client_address: KeepAddress,
     /// Whether user ids are kept. Default true; without them `unique_users` stays 0.
     pub user_id: bool,
@@ -36,8 +32,7 @@ impl Default for Privacy {
 }
 
 /// How much of an address is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeepAddress {
     /// All of it.
     Whole,

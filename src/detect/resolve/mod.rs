@@ -1,7 +1,7 @@
 //! From the sightings of one service's part of a trace to its rows. Total: whatever stands in the
 //! sightings, every failure is a member of exactly one row.
 
-mod naming;
+pub(super) mod naming;
 mod row;
 mod spans;
 

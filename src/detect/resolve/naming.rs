@@ -5,7 +5,7 @@ use std::cell::Cell;
 use crate::domain::Sighting;
 
 /// Types that say nothing of what happened.
-const GENERIC_TYPES: [&str; 18] = [
+pub(in crate::detect) const GENERIC_TYPES: [&str; 18] = [
     "",
     "BaseException",
     "Error",

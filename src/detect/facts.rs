@@ -1,0 +1,278 @@
+//! What a span says of the request it belongs to: endpoint, status, user, address, agent, headers.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    domain::EntryFacts,
+    otlp::{SpanKind, SpanView},
+};
+
+use super::{
+    KeepAddress, Privacy,
+    attributes::{Attributes, REQUEST_HEADER, Slot},
+    codes::Codes,
+    endpoint::{is_probe_agent, is_probe_endpoint},
+    scrub::Scrubber,
+    values::{MAX_KEY_BYTES, Text, json, lossy, text},
+};
+
+/// Columns' limits, in characters.
+pub(super) const MAX_ENDPOINT: usize = 512;
+pub(super) const MAX_METHOD: usize = 10;
+const MAX_USER_ID: usize = 255;
+const MAX_REQUEST_ID: usize = 255;
+const MAX_USER_AGENT: usize = 512;
+
+/// Texts of headers that are kept, in all.
+const MAX_HEADERS_BYTES: usize = 4 * 1024;
+
+/// What a span says of its request, kept until it is known whether anybody asks. The texts are in
+/// a [`NoteBook`].
+#[derive(Debug, Default)]
+pub(super) struct Note {
+    status_code: Option<i32>,
+    user_id: Span,
+    request_id: Span,
+    address: Span,
+    agent: Span,
+    is_synthetic: bool,
+    headers: Option<Box<Map<String, Json>>>,
+}
+
+/// A place in a [`NoteBook`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// The texts of notes, one behind the other: most are never read.
+#[derive(Default)]
+pub(super) struct NoteBook(String);
+
+impl NoteBook {
+    /// Takes down what the span says.
+    pub fn note(
+        &mut self,
+        span: &SpanView<'_>,
+        attributes: &Attributes<'_>,
+        codes: Codes,
+        privacy: Privacy,
+        scrubber: &mut Scrubber,
+    ) -> Note {
+        let is_request = matches!(span.kind, SpanKind::Server | SpanKind::Consumer);
+        let mut keep = |slot, max| self.keep(attributes, slot, max);
+        Note {
+            status_code: is_request.then(|| codes.status()).flatten(),
+            user_id: keep(Slot::UserId, MAX_USER_ID),
+            request_id: keep(Slot::RequestId, MAX_REQUEST_ID),
+            // The other side of a CLIENT span is a server.
+            address: if is_request {
+                keep(Slot::ClientAddress, MAX_USER_ID)
+            } else {
+                Span::default()
+            },
+            agent: keep(Slot::UserAgent, MAX_USER_AGENT),
+            is_synthetic: attributes
+                .text(Slot::SyntheticAgent)
+                .is_some_and(|kind| kind == "test"),
+            headers: (attributes.has_headers && privacy.request_headers)
+                .then(|| Box::new(headers(attributes, scrubber))),
+        }
+    }
+
+    fn keep(&mut self, attributes: &Attributes<'_>, slot: Slot, max_chars: usize) -> Span {
+        let Some(value) = attributes.get(slot) else {
+            return Span::default();
+        };
+        let text = text(value);
+        // One character more, so that what is cut can still be seen to be.
+        let text = Text::chars(text.trim(), max_chars + 1).text;
+        let (Ok(start), Ok(len)) = (u32::try_from(self.0.len()), u32::try_from(text.len())) else {
+            return Span::default();
+        };
+        self.0.push_str(text);
+        Span { start, len }
+    }
+
+    fn text(&self, span: Span) -> &str {
+        &self.0[span.start as usize..][..span.len as usize]
+    }
+
+    /// The facts that were noted. `truncated` takes the names of columns that had to be cut.
+    pub fn facts(
+        &self,
+        endpoint: &str,
+        method: &str,
+        note: &Note,
+        privacy: Privacy,
+        truncated: &mut Vec<&'static str>,
+    ) -> EntryFacts {
+        let mut cut = |column, text: &str, max| {
+            let kept = Text::chars(text, max);
+            if kept.cut {
+                truncated.push(column);
+            }
+            (!kept.text.is_empty()).then(|| kept.into_string())
+        };
+        let agent = self.text(note.agent);
+        EntryFacts {
+            endpoint: cut("endpoint", endpoint, MAX_ENDPOINT).unwrap_or_default(),
+            method: cut("method", method, MAX_METHOD).unwrap_or_default(),
+            status_code: note.status_code,
+            user_id: privacy
+                .user_id
+                .then(|| cut("user_id", self.text(note.user_id), MAX_USER_ID))
+                .flatten(),
+            request_id: cut("request_id", self.text(note.request_id), MAX_REQUEST_ID),
+            ip_address: address(self.text(note.address), privacy.client_address),
+            user_agent: privacy
+                .user_agent
+                .then(|| cut("user_agent", agent, MAX_USER_AGENT))
+                .flatten(),
+            request_headers: note.headers.as_deref().cloned(),
+            probe: note.is_synthetic || is_probe_endpoint(endpoint) || is_probe_agent(agent),
+        }
+    }
+}
+
+fn headers(attributes: &Attributes<'_>, scrubber: &mut Scrubber) -> Map<String, Json> {
+    let mut left = MAX_HEADERS_BYTES;
+    let mut headers = Map::new();
+    for attribute in attributes.all() {
+        let Some(name) = attribute.key.strip_prefix(REQUEST_HEADER.as_bytes()) else {
+            continue;
+        };
+        let name = lossy(name);
+        let name = Text::bytes(&name, MAX_KEY_BYTES).text;
+        if left <= name.len() {
+            break;
+        }
+        left -= name.len();
+        let mut value = json(attribute.value, &mut left);
+        // A header is a list with one value, as a rule.
+        if let Json::Array(values) = &mut value
+            && values.len() == 1
+        {
+            value = values.remove(0);
+        }
+        scrubber.json(name, &mut value);
+        headers.insert(name.to_owned(), value);
+    }
+    headers
+}
+
+/// A client's address as far as it is kept; `None` when it is no address.
+fn address(text: &str, keep: KeepAddress) -> Option<String> {
+    let address = text
+        .parse::<IpAddr>()
+        .or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()))
+        .ok()?
+        .to_canonical();
+    match (keep, address) {
+        (KeepAddress::Drop, _) => None,
+        (KeepAddress::Whole, address) => Some(address.to_string()),
+        (KeepAddress::Cut, IpAddr::V4(address)) => {
+            let [a, b, c, _] = address.octets();
+            Some(Ipv4Addr::new(a, b, c, 0).to_string())
+        }
+        (KeepAddress::Cut, IpAddr::V6(address)) => {
+            let [a, b, c, ..] = address.segments();
+            Some(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::{Attribute, Value};
+
+    #[test]
+    fn addresses_are_cut_to_their_network() {
+        for (text, cut) in [
+            ("203.0.113.77", Some("203.0.113.0")),
+            ("203.0.113.77:5555", Some("203.0.113.0")),
+            ("::ffff:203.0.113.77", Some("203.0.113.0")),
+            ("2001:db8:aaaa:bbbb::1", Some("2001:db8:aaaa::")),
+            ("/tmp/my.sock", None),
+            ("", None),
+        ] {
+            assert_eq!(address(text, KeepAddress::Cut).as_deref(), cut, "{text}");
+        }
+        let whole = address("203.0.113.77", KeepAddress::Whole);
+        assert_eq!(whole.as_deref(), Some("203.0.113.77"));
+        assert_eq!(address("203.0.113.77", KeepAddress::Drop), None);
+    }
+
+    fn facts(kind: SpanKind, attributes: &[(&str, Value<'_>)], privacy: Privacy) -> EntryFacts {
+        let attributes: Vec<_> = attributes
+            .iter()
+            .map(|(key, value)| Attribute {
+                key: key.as_bytes(),
+                value: *value,
+            })
+            .collect();
+        let attributes = Attributes::new(&attributes);
+        let span = SpanView {
+            kind,
+            ..SpanView::default()
+        };
+        let mut book = NoteBook::default();
+        let note = book.note(
+            &span,
+            &attributes,
+            Codes::new(&attributes),
+            privacy,
+            &mut Scrubber::default(),
+        );
+        book.facts("/a", "GET", &note, privacy, &mut Vec::new())
+    }
+
+    #[test]
+    fn facts_are_what_the_span_says_scrubbed_and_cut() {
+        let attributes = [
+            ("http.response.status_code", Value::Int(503)),
+            ("enduser.id", Value::Int(42)),
+            ("http.request.header.x-request-id", Value::Str(b"r-1")),
+            (
+                "http.request.header.authorization",
+                Value::Str(b"Basic abc"),
+            ),
+            ("client.address", Value::Str(b"203.0.113.77")),
+            ("user_agent.original", Value::Str(b"kube-probe/1.31")),
+        ];
+        let found = facts(SpanKind::Server, &attributes, Privacy::default());
+        assert_eq!(found.status_code, Some(503));
+        assert_eq!(found.user_id.as_deref(), Some("42"));
+        assert_eq!(found.request_id.as_deref(), Some("r-1"));
+        assert_eq!(found.ip_address.as_deref(), Some("203.0.113.0"));
+        assert_eq!(found.user_agent.as_deref(), Some("kube-probe/1.31"));
+        assert!(found.probe);
+        let headers = found.request_headers.expect("there are headers");
+        assert_eq!(headers["authorization"], "[scrubbed]");
+        assert_eq!(headers["x-request-id"], "r-1");
+
+        let client = facts(SpanKind::Client, &attributes, Privacy::default());
+        assert_eq!(client.status_code, None);
+        assert_eq!(client.ip_address, None);
+
+        let nothing = Privacy {
+            client_address: KeepAddress::Drop,
+            user_id: false,
+            user_agent: false,
+            request_headers: false,
+        };
+        let found = facts(SpanKind::Server, &attributes, nothing);
+        assert_eq!(found.user_id, None);
+        assert_eq!(found.ip_address, None);
+        assert_eq!(found.user_agent, None);
+        assert_eq!(found.request_headers, None);
+        assert!(
+            found.probe,
+            "a probe is one even when its agent is not kept"
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! Attribute values as text, number and JSON, and texts cut to what is stored. Text is always valid
+//! UTF-8 without NUL afterwards, the same in both databases.
+
+use std::borrow::Cow;
+
+use serde_json::Value as Json;
+
+use crate::otlp::Value;
+
+/// Lists and maps inside each other that are shown.
+const MAX_DEPTH: u8 = 16;
+
+/// Text as it is kept: invalid UTF-8 and NUL become U+FFFD.
+pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    match String::from_utf8_lossy(bytes) {
+        text if !text.contains('\0') => text,
+        text => Cow::Owned(text.replace('\0', "\u{fffd}")),
+    }
+}
+
+/// A text that was cut to its limit.
+pub(super) struct Text<'a> {
+    pub text: &'a str,
+    /// Something is missing.
+    pub cut: bool,
+}
+
+impl<'a> Text<'a> {
+    /// At most so many characters.
+    pub fn chars(text: &'a str, max: usize) -> Self {
+        if text.len() <= max {
+            return Self { text, cut: false };
+        }
+        match text.char_indices().nth(max) {
+            Some((end, _)) => Self {
+                text: &text[..end],
+                cut: true,
+            },
+            None => Self { text, cut: false },
+        }
+    }
+
+    /// At most so many bytes, ending on a character's boundary.
+    pub fn bytes(text: &'a str, max: usize) -> Self {
+        Self {
+            text: &text[..text.floor_char_boundary(max)],
+            cut: text.len() > max,
+        }
+    }
+
+    pub fn into_string(self) -> String {
+        self.text.to_owned()
+    }
+}
+
+/// A value as text: lists are joined by newlines (Rust sends a stack as a list of lines).
+pub(super) fn text(value: Value<'_>) -> Cow<'_, str> {
+    match value {
+        Value::Empty => Cow::Borrowed(""),
+        Value::Str(bytes) => lossy(bytes),
+        Value::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
+        Value::Int(value) => Cow::Owned(value.to_string()),
+        Value::Double(value) => Cow::Owned(value.to_string()),
+        Value::Bytes(bytes) => Cow::Owned(hex(bytes)),
+        Value::Array(_) => {
+            let lines: Vec<_> = value.items().map(text).collect();
+            Cow::Owned(lines.join("\n"))
+        }
+        Value::Map(_) => Cow::Owned(json(value, &mut usize::MAX.clone()).to_string()),
+    }
+}
+
+/// A value as a whole number; `None` when it is none.
+pub(super) fn int(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Int(value) => Some(value),
+        Value::Str(text) => std::str::from_utf8(text).ok()?.trim().parse().ok(),
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
+        Value::Double(value) => {
+            (value.fract() == 0.0 && value.abs() < 1e15).then_some(value as i64)
+        }
+        Value::Array(_) => {
+            let mut items = value.items();
+            let first = items.next()?;
+            (items.next().is_none() && !matches!(first, Value::Array(_)))
+                .then(|| int(first))
+                .flatten()
+        }
+        _ => None,
+    }
+}
+
+/// A value as JSON. Texts take what they need from `left`, the bytes that may still be kept, and
+/// are cut when it is used up.
+pub(super) fn json(value: Value<'_>, left: &mut usize) -> Json {
+    json_at(value, left, 0)
+}
+
+fn json_at(value: Value<'_>, left: &mut usize, depth: u8) -> Json {
+    match value {
+        Value::Empty => Json::Null,
+        Value::Str(bytes) => json_text(&lossy(bytes), left),
+        Value::Bool(value) => Json::Bool(value),
+        Value::Int(value) => Json::from(value),
+        Value::Double(value) => serde_json::Number::from_f64(value)
+            .map_or_else(|| json_text(&value.to_string(), left), Json::Number),
+        Value::Bytes(bytes) => json_text(&hex(&bytes[..bytes.len().min(*left)]), left),
+        Value::Array(_) | Value::Map(_) if depth >= MAX_DEPTH => json_text("[too deep]", left),
+        Value::Array(_) => {
+            let mut items = Vec::new();
+            for item in value.items() {
+                if !take(left, ITEM_BYTES) {
+                    break;
+                }
+                items.push(json_at(item, left, depth + 1));
+            }
+            Json::Array(items)
+        }
+        Value::Map(_) => {
+            let mut entries = serde_json::Map::new();
+            for entry in value.entries() {
+                if !take(left, ITEM_BYTES) {
+                    break;
+                }
+                let key = lossy(entry.key);
+                let key = Text::bytes(&key, MAX_KEY_BYTES).text;
+                take(left, key.len());
+                entries.insert(key.to_owned(), json_at(entry.value, left, depth + 1));
+            }
+            Json::Object(entries)
+        }
+    }
+}
+
+/// The longest key that is kept.
+pub(super) const MAX_KEY_BYTES: usize = 256;
+
+/// What an item of a list or map costs beside its texts.
+const ITEM_BYTES: usize = 4;
+
+fn json_text(text: &str, left: &mut usize) -> Json {
+    let kept = Text::bytes(text, *left);
+    if kept.cut {
+        *left = 0;
+    } else {
+        take(left, kept.text.len());
+    }
+    Json::String(kept.into_string())
+}
+
+/// Takes so many bytes from what is left; false, with nothing left, when there are not as many.
+fn take(left: &mut usize, bytes: usize) -> bool {
+    let enough = *left >= bytes;
+    *left = left.saturating_sub(bytes);
+    enough
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
