@@ -82,9 +82,7 @@ pub(super) async fn run<S, B>(
                 return;
             }
             () = stop.given(), if !stopping => {
-                if progress.is_quiet() {
-                    return;
-                }
+                // Closes an idle connection at once, and a busy one after its answer.
                 stopping = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }

@@ -63,12 +63,6 @@ impl Progress {
         (state.phase, state.deadline)
     }
 
-    /// No request is under way: closing loses nothing that was begun.
-    pub(super) fn is_quiet(&self) -> bool {
-        let state = self.lock();
-        state.phase == Phase::Idle || (state.phase == Phase::Header && state.head.is_empty())
-    }
-
     /// A body was left unread, so the client may still be sending.
     pub(super) fn body_abandoned(&self) -> bool {
         self.lock().body_abandoned

@@ -1,4 +1,5 @@
 //! The integration tests.
+mod signals;
 mod transport;
 
 mod walk;

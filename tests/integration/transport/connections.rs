@@ -1,17 +1,23 @@
 //! Connections: their number, their time, their end.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
 use hyper_util::service::TowerToHyperService;
 use redspan::otlp::Encoding;
 use redspan::otlp::http::{self, Outcome};
 use redspan::server::{self, Counts, Limits};
 use redspan::shutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
 use super::{
@@ -141,7 +147,11 @@ async fn the_time_for_reading_does_not_run_while_the_service_works() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let server = with_limits(|limits| limits.idle = SHORT).await;
+    let limits = |limits: &mut Limits| {
+        limits.header_read = 2 * LONG;
+        limits.idle = SHORT;
+    };
+    let server = with_limits(limits).await;
     let mut client = server.connect().await;
     client.write(&request(JSON, b"{}")).await;
     assert_eq!(client.answer().await.unwrap().status, 200);
@@ -149,8 +159,8 @@ async fn an_idle_connection_is_closed() {
     assert_eq!(count(&server.counts.header_timeouts), 0);
 }
 
-/// An axum router on the same server, with an answer larger than any socket buffer.
-async fn with_large_answers(limits: Limits) -> (Client, Arc<Counts>) {
+/// A client of the same server with an axum router on it.
+async fn with_router(router: Router, limits: Limits) -> (Client, Arc<Counts>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap())
         .await
@@ -160,7 +170,6 @@ async fn with_large_answers(limits: Limits) -> (Client, Arc<Counts>) {
         ..server::Settings::default()
     };
     let counts = Arc::clone(&settings.counts);
-    let router = Router::new().route("/", get(|| async { vec![b'x'; 64 << 20] }));
     let (_, stop) = shutdown::switch();
     tokio::spawn(server::serve(
         listener,
@@ -177,23 +186,70 @@ async fn with_large_answers(limits: Limits) -> (Client, Arc<Counts>) {
     )
 }
 
+/// An answer larger than any socket buffer.
+fn large_answer() -> Router {
+    Router::new().route("/", get(|| async { vec![b'x'; 64 << 20] }))
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_take_its_answer_is_cut_off() {
     let limits = Limits {
         answer_write: SHORT,
         ..Limits::default()
     };
-    let (mut client, counts) = with_large_answers(limits).await;
+    let (mut client, counts) = with_router(large_answer(), limits).await;
     client.write(&request("GET /", b"")).await;
     until(|| count(&counts.answer_timeouts) == 1).await;
 }
 
 #[tokio::test]
 async fn a_large_answer_is_written_whole() {
-    let (mut client, _) = with_large_answers(Limits::default()).await;
+    let (mut client, _) = with_router(large_answer(), Limits::default()).await;
     client.write(&request("GET /", b"")).await;
     let answer = client.answer().await.unwrap();
     assert_eq!((answer.status, answer.body.len()), (200, 64 << 20));
+}
+
+/// An answer that comes in pieces, as somebody gives them.
+struct Pieces(UnboundedReceiver<Bytes>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0
+            .poll_recv(context)
+            .map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_pieces_has_its_time_and_no_more() {
+    let (pieces, receiver) = unbounded_channel();
+    let receiver = Arc::new(Mutex::new(Some(receiver)));
+    let answer = move || {
+        let receiver = receiver.lock().unwrap().take().unwrap();
+        async { axum::body::Body::new(Pieces(receiver)) }
+    };
+    let router = Router::new().route("/", get(answer));
+    // It is not taken for an idle connection, which would have far longer.
+    let limits = Limits {
+        answer_write: SHORT,
+        ..Limits::default()
+    };
+    let (mut client, counts) = with_router(router, limits).await;
+    client.write(&request("GET /", b"")).await;
+    pieces.send(Bytes::from_static(b"one")).unwrap();
+    while !client.read.ends_with(b"3\r\none\r\n") {
+        client.read_more().await.unwrap();
+    }
+    client.closed().await;
+    assert_eq!(count(&counts.answer_timeouts), 1);
+    assert!(pieces.is_closed());
 }
 
 #[tokio::test]
