@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     detect::TRIMMED,
-    domain::{Content, Sighting, SpanId},
+    domain::{Content, Sighting, SightingKind, SpanId},
 };
 
 /// How many sightings of a trace are remembered.
@@ -58,15 +58,14 @@ pub(super) fn admit(before: Vec<Sighting>, new: Vec<Sighting>) -> Admitted {
         };
     }
 
-    let needed = ancestors_of_failures(&sightings);
+    let needed = ancestors_of_failures(sightings.iter());
     let mut is_evicted = vec![false; sightings.len()];
     for (at, sighting) in sightings.iter().enumerate() {
         if count <= MAX_SIGHTINGS && bytes <= MAX_BYTES {
             break;
         }
-        let is_needed = sighting.is_failure()
-            || sighting.is_entry
-            || sighting.span_id.is_some_and(|span| needed.contains(&span));
+        let is_above = sighting.span_id.is_some_and(|span| needed.contains(&span));
+        let is_needed = sighting.is_failure() || sighting.is_entry || is_above;
         if !is_needed {
             is_evicted[at] = true;
             count -= 1;
@@ -123,16 +122,22 @@ fn weight(sighting: &mut Sighting) -> usize {
     bytes
 }
 
-fn ancestors_of_failures(sightings: &[Sighting]) -> HashSet<SpanId> {
+/// The spans above failures, as far up as links are known.
+pub(super) fn ancestors_of_failures<'a>(
+    sightings: impl Iterator<Item = &'a Sighting> + Clone,
+) -> HashSet<SpanId> {
     let mut parents: HashMap<SpanId, Option<SpanId>> = HashMap::new();
-    for sighting in sightings {
-        if let Some(span) = sighting.span_id {
+    for sighting in sightings.clone() {
+        if let Some(span) = sighting.span_id
+            && sighting.kind != SightingKind::Log
+        {
             parents.entry(span).or_insert(sighting.parent_span_id);
         }
     }
     let mut ancestors = HashSet::new();
-    for failure in sightings.iter().filter(|sighting| sighting.is_failure()) {
-        let mut above = failure.parent_span_id;
+    for failure in sightings.filter(|sighting| sighting.is_failure()) {
+        let of_span = failure.span_id.and_then(|span| parents.get(&span));
+        let mut above = of_span.copied().unwrap_or(failure.parent_span_id);
         while let Some(span) = above {
             if !ancestors.insert(span) {
                 break;

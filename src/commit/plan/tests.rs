@@ -408,6 +408,42 @@ fn nothing_is_read_or_written_for_what_is_known_already() {
 }
 
 #[test]
+fn spans_that_stand_above_no_failure_are_remembered_without_reading_rows() {
+    let mut tables = Tables::default();
+    tables.commit(&[cause()]);
+    let trace = |new: Sighting| super::TraceInput {
+        identity: super::model::identity(),
+        before: tables.traces.values().next().unwrap().clone(),
+        new: vec![new],
+    };
+    assert!(candidate_ids(&[trace(link(8, 7))], &[]).is_empty());
+    let above = link(1, 0).entry("/orders", 200);
+    assert_eq!(candidate_ids(&[trace(above)], &[]), [row_id(&cause())]);
+    let entry_facts = link(2, 1).entry("/orders", 200);
+    assert_eq!(
+        candidate_ids(&[trace(entry_facts)], &[]),
+        [row_id(&cause())]
+    );
+
+    let before = tables.rows.clone();
+    tables.commit(&[link(8, 7)]);
+    assert_eq!(tables.rows, before);
+    assert_eq!(tables.traces.values().next().unwrap().sightings.len(), 2);
+    tables.commit(&[
+        failed(9, 8).throws("app.Boom", "boom"),
+        link(7, 0).entry("/late", 500),
+    ]);
+    assert_eq!(
+        tables
+            .rows
+            .values()
+            .filter(|row| row.endpoint == "/late")
+            .count(),
+        1
+    );
+}
+
+#[test]
 fn a_batch_of_8192_failures_of_one_trace_is_stored_whole_and_once() {
     let mut batch: Vec<Sighting> = (2..8_194)
         .map(|span| {

@@ -4,25 +4,41 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     detect::{ResolvedRow, RowContext, build_row, content_of, resolve, resolve_beyond},
-    domain::{ApiError, ErrorId, Sighting, SightingKey, Timestamp},
+    domain::{ApiError, ErrorId, Sighting, SightingKey, SpanId, Timestamp},
     store::TraceWrite,
 };
 
-use super::{Outcome, Rows, TraceInput, budget};
+use super::{
+    Outcome, Rows, TraceInput,
+    budget::{self, Admitted},
+};
 
 /// The rows that a trace needs to be read: all that it has, and those that a resent sighting may
-/// have made that the trace has no memory of. Nothing, when nothing is new.
+/// have made that the trace has no memory of. None, when nothing that came can change a row.
 pub(super) fn candidate_ids(trace: &TraceInput, ids: &mut Vec<ErrorId>) {
     let known: HashSet<SightingKey> = trace.before.sightings.iter().map(|it| it.key).collect();
-    let mut new = trace
+    let new: Vec<&Sighting> = trace
         .new
         .iter()
         .filter(|sighting| !known.contains(&sighting.key))
-        .peekable();
-    if new.peek().is_some() {
+        .collect();
+    if concerns_failures(&trace.before.sightings, &new) {
         ids.extend(trace.before.sightings.iter().filter_map(|it| it.row));
-        ids.extend(new.filter(|it| it.is_failure()).map(row_id));
+        ids.extend(new.into_iter().filter(|it| it.is_failure()).map(row_id));
     }
+}
+
+/// Whether something new failed, or stands above something that did. Most spans of an open trace
+/// do neither: they are only remembered.
+fn concerns_failures(before: &[Sighting], new: &[&Sighting]) -> bool {
+    if new.iter().any(|sighting| sighting.is_failure()) {
+        return true;
+    }
+    let spans: HashSet<SpanId> = new.iter().filter_map(|it| it.span_id).collect();
+    let is_new = |span: &Option<SpanId>| span.is_some_and(|span| spans.contains(&span));
+    let ancestors = budget::ancestors_of_failures(before.iter().chain(new.iter().copied()));
+    let mut failed = before.iter().filter(|it| it.is_failure());
+    failed.any(|it| is_new(&it.span_id)) || ancestors.iter().any(|span| spans.contains(span))
 }
 
 /// The row that is named after the sighting.
@@ -80,42 +96,74 @@ pub(super) fn plan_trace(
         return (None, outcomes.list);
     }
 
+    let concerns_failures = concerns_failures(&before.sightings, &fresh.iter().collect::<Vec<_>>());
     let mut sightings = before.sightings;
-    let origins = attach(&mut sightings, rows.stored);
-    let admitted = budget::admit(sightings, fresh);
-    let mut sightings = admitted.remembered;
-    let resolved = resolve(&sightings);
-    let owners = owners(&resolved, &sightings, rows.stored);
-    for (at, row) in resolved.iter().enumerate() {
-        let owned = owned_rows(row, at, &sightings, &owners);
-        let placed = place(row, &owned, &sightings, &context, rows, &origins);
-        if let Some(placed) = placed {
-            if placed.is_new {
-                outcomes.named(placed.row, Outcome::Error);
-            }
-            settle(row, &placed, &mut sightings, rows.stored);
-        }
+    let origins = if concerns_failures {
+        attach(&mut sightings, rows.stored)
+    } else {
+        HashMap::new()
+    };
+    let Admitted {
+        remembered: mut sightings,
+        beyond,
+        dropped,
+    } = budget::admit(sightings, fresh);
+    if concerns_failures {
+        plan_remembered(&mut sightings, &origins, &context, rows, &mut outcomes);
+        plan_beyond(&sightings, beyond, &context, rows, &mut outcomes);
     }
-
-    if !admitted.beyond.is_empty() {
-        let remembered = sightings.len();
-        let mut all = sightings.clone();
-        all.extend(admitted.beyond);
-        for row in resolve_beyond(&all, remembered) {
-            if let Some(built) = build_row(&row, &all, &context) {
-                outcomes.named(row.id, rows.insert(without_trimmed_headers(built)));
-            }
-        }
-    }
-
     let write = TraceWrite {
         key: identity.key,
         sightings: budget::write(&mut sightings),
-        dropped_sightings: before.dropped_sightings
-            + i64::try_from(admitted.dropped).unwrap_or(i64::MAX),
+        dropped_sightings: before
+            .dropped_sightings
+            .saturating_add(i64::try_from(dropped).unwrap_or(i64::MAX)),
         touched_at: now,
     };
     (Some(write), outcomes.list)
+}
+
+/// The rows that follow from what the trace remembers.
+fn plan_remembered(
+    sightings: &mut [Sighting],
+    origins: &HashMap<ErrorId, SightingKey>,
+    context: &RowContext<'_>,
+    rows: &mut Rows<'_>,
+    outcomes: &mut Outcomes,
+) {
+    let resolved = resolve(sightings);
+    let owners = owners(&resolved, sightings, rows.stored);
+    for (at, row) in resolved.iter().enumerate() {
+        let owned = owned_rows(row, at, sightings, &owners);
+        let Some(placed) = place(row, &owned, sightings, context, rows, origins) else {
+            continue;
+        };
+        if placed.is_new {
+            outcomes.named(placed.row, Outcome::Error);
+        }
+        settle(row, &placed, sightings, rows.stored);
+    }
+}
+
+/// The rows of failures that the trace has no room for. Their names alone keep them from being
+/// stored again.
+fn plan_beyond(
+    remembered: &[Sighting],
+    beyond: Vec<Sighting>,
+    context: &RowContext<'_>,
+    rows: &mut Rows<'_>,
+    outcomes: &mut Outcomes,
+) {
+    if beyond.is_empty() {
+        return;
+    }
+    let mut sightings = remembered.to_vec();
+    sightings.extend(beyond);
+    for row in resolve_beyond(&sightings, remembered.len()) {
+        if let Some(built) = build_row(&row, &sightings, context) {
+            outcomes.named(row.id, rows.insert(without_trimmed_headers(built)));
+        }
+    }
 }
 
 /// What became of each new sighting.
