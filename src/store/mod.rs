@@ -4,7 +4,9 @@
 mod changes;
 mod error;
 mod filter;
+mod new_error;
 mod reader;
+mod repository;
 mod types;
 
 pub use changes::{
@@ -16,7 +18,11 @@ pub use filter::{
     AggregationFilter, Check, Cursor, ErrorFilter, ErrorStats, GroupFilter, Mismatch, NoCursor,
     Page, PageRequest, Verification,
 };
+pub use new_error::{InvalidField, NewApiError};
 pub use reader::{Dialect, ReadsSql, SqlReader};
+pub use repository::{
+    ApiErrorRepository, ErrorWriter, Logged, RepositoryError, UnlinkedErrors, WriteError,
+};
 
 use std::sync::Arc;
 

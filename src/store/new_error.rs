@@ -1,0 +1,540 @@
+//! An error that application code logs: checked in one place, then a row like any other.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use uuid::{Uuid, Version};
+
+use crate::domain::{
+    AggregationId, ApiError, Category, ErrorId, Fingerprint, Hour, Severity, SpanId, Timestamp,
+    TraceId,
+};
+
+/// Longer texts are cut here, and the row says so.
+const MAX_MESSAGE_BYTES: usize = 8 * 1024;
+const MAX_STACK_BYTES: usize = 64 * 1024;
+
+/// All texts and JSON of one row together.
+const MAX_ROW_BYTES: usize = 128 * 1024;
+
+const MAX_TAGS: usize = 32;
+const MAX_TAG_CHARS: usize = 100;
+
+/// Deeper JSON is refused.
+const MAX_JSON_DEPTH: usize = 64;
+
+/// As much of a wrong value as an answer repeats.
+const MAX_SHOWN_CHARS: usize = 60;
+
+/// Errors from the future are no errors yet; clocks differ by this much.
+const MAX_AHEAD_SECONDS: i64 = 5 * 60;
+
+/// The hours of older errors are closed.
+const MAX_AGE_SECONDS: i64 = 30 * 24 * 3_600;
+
+/// An error to be logged. Only `endpoint`, `method` and `error_message` must be given.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NewApiError {
+    /// The caller's own id: logging it again changes nothing. Made (UUID version 7) when absent;
+    /// version 8 is refused, those are names of rows from telemetry.
+    pub id: Option<Uuid>,
+    /// See [`ApiError::user_id`].
+    pub user_id: Option<String>,
+    /// See [`ApiError::request_id`].
+    pub request_id: Option<String>,
+    /// See [`ApiError::endpoint`].
+    pub endpoint: String,
+    /// See [`ApiError::method`].
+    pub method: String,
+    /// See [`ApiError::error_code`].
+    pub error_code: Option<String>,
+    /// See [`ApiError::error_message`]; cut at 8 KiB.
+    pub error_message: String,
+    /// See [`ApiError::error_stack`]; cut at 64 KiB.
+    pub error_stack: Option<String>,
+    /// `error` when absent.
+    pub severity: Option<Severity>,
+    /// `unknown` when absent.
+    pub category: Option<Category>,
+    /// See [`ApiError::status_code`]; 100 to 599.
+    pub status_code: Option<i32>,
+    /// See [`ApiError::request_body`].
+    pub request_body: Option<Value>,
+    /// See [`ApiError::request_headers`].
+    pub request_headers: Option<Value>,
+    /// See [`ApiError::response_body`].
+    pub response_body: Option<Value>,
+    /// See [`ApiError::external_service`].
+    pub external_service: Option<String>,
+    /// See [`ApiError::external_error_code`].
+    pub external_error_code: Option<String>,
+    /// See [`ApiError::external_error_message`]; cut at 8 KiB.
+    pub external_error_message: Option<String>,
+    /// See [`ApiError::context`].
+    pub context: Map<String, Value>,
+    /// At most 32 of at most 100 characters.
+    pub tags: Vec<String>,
+    /// See [`ApiError::ip_address`].
+    pub ip_address: Option<String>,
+    /// See [`ApiError::user_agent`].
+    pub user_agent: Option<String>,
+    /// When it happened; now when absent. More than 5 minutes ahead or older than 30 days: now,
+    /// with what was given in `context.timeClamped`.
+    pub created_at: Option<Timestamp>,
+    /// `unknown_service` when absent.
+    pub service_name: Option<String>,
+    /// See [`ApiError::service_version`].
+    pub service_version: Option<String>,
+    /// See [`ApiError::environment`].
+    pub environment: Option<String>,
+    /// See [`ApiError::trace_id`].
+    pub trace_id: Option<TraceId>,
+    /// See [`ApiError::span_id`].
+    pub span_id: Option<SpanId>,
+    /// What kind of failure it is one of, when the application knows better than the rules of detection.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// A field that cannot be stored as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {value}: {advice}")]
+pub struct InvalidField {
+    /// The field, as JSON calls it.
+    pub field: &'static str,
+    /// Its value, cut short.
+    pub value: String,
+    /// What to do.
+    pub advice: String,
+}
+
+impl NewApiError {
+    /// The row, or everything that is wrong. `fingerprint` is asked unless the caller gave one;
+    /// it sees the row as it will be stored.
+    ///
+    /// # Errors
+    /// Every field that cannot be stored, with what to do about it.
+    pub fn into_row(
+        self,
+        now: Timestamp,
+        fingerprint: impl FnOnce(&ApiError) -> Fingerprint,
+    ) -> Result<ApiError, Vec<InvalidField>> {
+        let mut checks = Checks::default();
+        let given_fingerprint = self.fingerprint.clone();
+        let mut row = self.checked(now, &mut checks);
+        checks.row_size(&row);
+        if !checks.invalid.is_empty() {
+            return Err(checks.invalid);
+        }
+        if !checks.cut.is_empty() {
+            row.context
+                .insert("truncated".to_owned(), checks.cut.into());
+        }
+        row.fingerprint = given_fingerprint.unwrap_or_else(|| fingerprint(&row));
+        Ok(row)
+    }
+
+    fn checked(self, now: Timestamp, checks: &mut Checks) -> ApiError {
+        let id = checks.id(self.id);
+        let mut context = self.context;
+        let created_at = match self.created_at {
+            Some(given)
+                if given > now.plus_seconds(MAX_AHEAD_SECONDS)
+                    || given < now.plus_seconds(-MAX_AGE_SECONDS) =>
+            {
+                context.insert("timeClamped".to_owned(), given.to_string().into());
+                now
+            }
+            given => given.unwrap_or(now),
+        };
+        if let Some(fingerprint) = &self.fingerprint {
+            checks.required("fingerprint", fingerprint.0.clone(), 255);
+        }
+        if let Some(status) = self.status_code
+            && !(100..=599).contains(&status)
+        {
+            checks.refuse(
+                "statusCode",
+                status,
+                "give the HTTP status, 100 to 599, or nothing",
+            );
+        }
+        let mut row = ApiError {
+            id,
+            user_id: checks.word("userId", self.user_id, 255),
+            request_id: checks.word("requestId", self.request_id, 255),
+            endpoint: checks.required("endpoint", self.endpoint, 512),
+            method: checks.required("method", self.method, 10),
+            error_code: checks.word("errorCode", self.error_code, 100),
+            error_message: checks.message(self.error_message),
+            error_stack: self
+                .error_stack
+                .map(|stack| checks.text("error_stack", stack, MAX_STACK_BYTES)),
+            severity: self.severity.unwrap_or(Severity::Error),
+            category: self.category.unwrap_or(Category::Unknown),
+            status_code: self.status_code,
+            request_body: checks.json("requestBody", self.request_body),
+            request_headers: checks.json("requestHeaders", self.request_headers),
+            response_body: checks.json("responseBody", self.response_body),
+            external_service: checks.word("externalService", self.external_service, 100),
+            external_error_code: checks.word("externalErrorCode", self.external_error_code, 100),
+            external_error_message: self
+                .external_error_message
+                .map(|text| checks.text("external_error_message", text, MAX_MESSAGE_BYTES)),
+            context: checks.object("context", context),
+            tags: checks.tags(self.tags),
+            resolved: false,
+            resolved_at: None,
+            resolved_by: None,
+            resolution: None,
+            ip_address: checks.word("ipAddress", self.ip_address, 45),
+            user_agent: checks.word("userAgent", self.user_agent, 512),
+            created_at,
+            service_name: checks.required(
+                "serviceName",
+                self.service_name
+                    .unwrap_or_else(|| "unknown_service".to_owned()),
+                512,
+            ),
+            service_version: checks.word("serviceVersion", self.service_version, 255),
+            environment: checks
+                .word("environment", self.environment, 255)
+                .unwrap_or_default(),
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            fingerprint: Fingerprint(String::new()),
+            aggregation_id: AggregationId(Uuid::nil()),
+            received_at: now,
+            deleted_at: None,
+        };
+        row.aggregation_id =
+            AggregationId::new(Hour::containing(row.created_at), &row.dimensions());
+        row
+    }
+}
+
+#[derive(Default)]
+struct Checks {
+    invalid: Vec<InvalidField>,
+    /// Columns that had to be cut.
+    cut: Vec<&'static str>,
+}
+
+impl Checks {
+    fn refuse(
+        &mut self,
+        field: &'static str,
+        value: impl std::fmt::Debug,
+        advice: impl Into<String>,
+    ) {
+        let mut value = format!("{value:?}");
+        if let Some((end, _)) = value.char_indices().nth(MAX_SHOWN_CHARS) {
+            value.truncate(end);
+            value.push('…');
+        }
+        self.invalid.push(InvalidField {
+            field,
+            value,
+            advice: advice.into(),
+        });
+    }
+
+    fn id(&mut self, id: Option<Uuid>) -> ErrorId {
+        if let Some(id) = id {
+            if id.is_nil() || id.get_version() == Some(Version::Custom) {
+                self.refuse(
+                    "id",
+                    id.to_string(),
+                    "give a UUID of another version than 8 and not the nil one, or none: \
+                     version 8 is kept for errors from telemetry",
+                );
+            }
+            ErrorId(id)
+        } else {
+            ErrorId(Uuid::now_v7())
+        }
+    }
+
+    /// A text of one line with a column's limit. An empty one is none.
+    fn word(&mut self, field: &'static str, value: Option<String>, max: usize) -> Option<String> {
+        let value = value.filter(|value| !value.is_empty())?;
+        if value.chars().any(char::is_control) {
+            self.refuse(field, &value, "take the control characters out");
+        } else if value.chars().count() > max {
+            let advice = format!("give at most {max} characters");
+            self.refuse(field, &value, advice);
+        }
+        Some(value)
+    }
+
+    fn required(&mut self, field: &'static str, value: String, max: usize) -> String {
+        if value.trim().is_empty() {
+            self.refuse(field, &value, "it must be given and not be blank");
+        }
+        self.word(field, Some(value), max).unwrap_or_default()
+    }
+
+    fn message(&mut self, message: String) -> String {
+        if message.trim().is_empty() {
+            self.refuse(
+                "errorMessage",
+                &message,
+                "it must be given and not be blank: say what went wrong",
+            );
+        }
+        self.text("error_message", message, MAX_MESSAGE_BYTES)
+    }
+
+    /// A text of any lines, cut when it is too long. PostgreSQL keeps no NUL.
+    fn text(&mut self, column: &'static str, mut text: String, max_bytes: usize) -> String {
+        if text.contains('\0') {
+            text = text.replace('\0', "\u{fffd}");
+        }
+        if text.len() > max_bytes {
+            let mut end = max_bytes;
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            text.truncate(end);
+            self.cut.push(column);
+        }
+        text
+    }
+
+    fn tags(&mut self, tags: Vec<String>) -> Vec<String> {
+        if tags.len() > MAX_TAGS {
+            let advice = format!("give at most {MAX_TAGS}");
+            self.refuse("tags", &tags, advice);
+        }
+        let mut kept = Vec::with_capacity(tags.len());
+        for tag in tags {
+            let tag = self.required("tags", tag, MAX_TAG_CHARS);
+            if !kept.contains(&tag) {
+                kept.push(tag);
+            }
+        }
+        kept
+    }
+
+    /// JSON as both databases keep it; `null` is none.
+    fn json(&mut self, field: &'static str, value: Option<Value>) -> Option<Value> {
+        let value = value.filter(|value| !value.is_null())?;
+        if depth(&value) > MAX_JSON_DEPTH {
+            let advice = format!("nest it at most {MAX_JSON_DEPTH} deep");
+            self.refuse(field, "nested deeply", advice);
+            return None;
+        }
+        Some(without_nul(value))
+    }
+
+    fn object(&mut self, field: &'static str, object: Map<String, Value>) -> Map<String, Value> {
+        match self.json(field, Some(Value::Object(object))) {
+            Some(Value::Object(object)) => object,
+            _ => Map::new(),
+        }
+    }
+
+    fn row_size(&mut self, row: &ApiError) {
+        let json = |value: &Option<Value>| value.as_ref().map_or(0, size);
+        let text = |value: &Option<String>| value.as_deref().map_or(0, str::len);
+        let parts = [
+            ("requestBody", json(&row.request_body)),
+            ("requestHeaders", json(&row.request_headers)),
+            ("responseBody", json(&row.response_body)),
+            ("context", size(&row.context)),
+            ("errorStack", text(&row.error_stack)),
+            ("errorMessage", row.error_message.len()),
+            ("externalErrorMessage", text(&row.external_error_message)),
+        ];
+        let bytes: usize = parts.iter().map(|(_, bytes)| bytes).sum();
+        if bytes > MAX_ROW_BYTES
+            && let Some((field, most)) = parts.into_iter().max_by_key(|(_, bytes)| *bytes)
+        {
+            let advice = format!(
+                "the whole error has {bytes} bytes and may have {MAX_ROW_BYTES}: shorten this field first"
+            );
+            self.refuse(field, format_args!("{most} bytes"), advice);
+        }
+    }
+}
+
+fn size(value: &impl serde::Serialize) -> usize {
+    /// Counts what is written.
+    struct Count(usize);
+
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut count = Count(0);
+    // Neither the JSON that is counted nor the counting can fail.
+    serde_json::to_writer(&mut count, value).map_or(usize::MAX / 16, |()| count.0)
+}
+
+fn depth(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").into(),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| (key.replace('\0', "\u{fffd}"), without_nul(value)))
+            .collect(),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+    fn valid() -> NewApiError {
+        NewApiError {
+            endpoint: "/orders/{id}".to_owned(),
+            method: "GET".to_owned(),
+            error_message: "no such order".to_owned(),
+            ..NewApiError::default()
+        }
+    }
+
+    fn row(new: NewApiError) -> Result<ApiError, Vec<InvalidField>> {
+        new.into_row(NOW, |row| Fingerprint(format!("1:{}", row.error_message)))
+    }
+
+    fn refused_fields(new: NewApiError) -> Vec<&'static str> {
+        let refused = row(new).expect_err("refused");
+        refused.into_iter().map(|invalid| invalid.field).collect()
+    }
+
+    #[test]
+    fn what_is_not_given_gets_its_default() {
+        let row = row(valid()).expect("valid");
+        assert_eq!(row.id.0.get_version(), Some(Version::SortRand));
+        assert_eq!(row.severity, Severity::Error);
+        assert_eq!(row.category, Category::Unknown);
+        assert_eq!(row.service_name, "unknown_service");
+        assert_eq!(row.environment, "");
+        assert_eq!((row.created_at, row.received_at), (NOW, NOW));
+        assert_eq!(row.fingerprint.0, "1:no such order");
+        assert_eq!(
+            row.aggregation_id,
+            AggregationId::new(row.hour(), &row.dimensions())
+        );
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once_with_field_value_and_advice() {
+        let invalid = row(NewApiError {
+            id: Some(Uuid::new_v8([7; 16])),
+            endpoint: " ".to_owned(),
+            method: "A".repeat(11),
+            error_message: String::new(),
+            request_id: Some("a\nb".to_owned()),
+            status_code: Some(1),
+            ..NewApiError::default()
+        })
+        .expect_err("refused");
+        let fields: Vec<_> = invalid.iter().map(|invalid| invalid.field).collect();
+        assert_eq!(
+            fields,
+            [
+                "id",
+                "statusCode",
+                "requestId",
+                "endpoint",
+                "method",
+                "errorMessage"
+            ]
+        );
+        assert_eq!(
+            invalid[2].to_string(),
+            r#"requestId is "a\nb": take the control characters out"#
+        );
+        assert_eq!(
+            invalid[4].to_string(),
+            r#"method is "AAAAAAAAAAA": give at most 10 characters"#
+        );
+    }
+
+    #[test]
+    fn limits_are_in_characters_as_the_columns_are() {
+        let mut new = valid();
+        new.endpoint = "ü".repeat(512);
+        assert!(row(new.clone()).is_ok());
+        new.endpoint.push('ü');
+        assert_eq!(refused_fields(new), ["endpoint"]);
+    }
+
+    #[test]
+    fn long_texts_are_cut_on_a_character_and_the_row_says_so() {
+        let mut new = valid();
+        new.error_message = format!("{}ü", "x".repeat(MAX_MESSAGE_BYTES - 1));
+        let row = row(new).expect("valid");
+        assert_eq!(row.error_message.len(), MAX_MESSAGE_BYTES - 1);
+        assert_eq!(row.context["truncated"], json!(["error_message"]));
+    }
+
+    #[test]
+    fn a_row_too_large_is_refused_and_names_what_to_shorten() {
+        let mut new = valid();
+        new.request_body = Some("x".repeat(MAX_ROW_BYTES).into());
+        assert_eq!(refused_fields(new), ["requestBody"]);
+    }
+
+    #[test]
+    fn nul_becomes_a_replacement_character_wherever_it_stands() {
+        let mut new = valid();
+        new.error_message = "a\0b".to_owned();
+        new.context
+            .insert("k\0".to_owned(), json!(["\0", { "\0": "\0" }]));
+        let row = row(new).expect("valid");
+        assert_eq!(row.error_message, "a\u{fffd}b");
+        assert_eq!(
+            Value::Object(row.context),
+            json!({ "k\u{fffd}": ["\u{fffd}", { "\u{fffd}": "\u{fffd}" }] })
+        );
+    }
+
+    #[test]
+    fn impossible_times_become_now_and_are_kept_beside() {
+        for seconds in [301, -MAX_AGE_SECONDS - 1] {
+            let mut new = valid();
+            new.created_at = Some(NOW.plus_seconds(seconds));
+            let row = row(new).expect("valid");
+            assert_eq!(row.created_at, NOW);
+            assert_eq!(
+                row.context["timeClamped"],
+                json!(NOW.plus_seconds(seconds).to_string())
+            );
+        }
+        let mut new = valid();
+        new.created_at = Some(NOW.plus_seconds(-MAX_AGE_SECONDS));
+        let row = row(new).expect("valid");
+        assert_eq!(row.created_at, NOW.plus_seconds(-MAX_AGE_SECONDS));
+    }
+
+    #[test]
+    fn deep_json_is_refused() {
+        let deep = (0..MAX_JSON_DEPTH).fold(json!(1), |value, _| json!([value]));
+        let mut new = valid();
+        new.response_body = Some(deep);
+        assert_eq!(refused_fields(new), ["responseBody"]);
+    }
+}
