@@ -1,1 +1,130 @@
-//! .
+//! The command line: one file a subcommand. Reads arguments, loads the configuration, and turns
+//! every failure into a sentence on stderr and an exit code, here and nowhere else.
+
+mod config;
+mod settings;
+
+use std::{ffi::OsString, io, process::ExitCode};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::{app, config::Config, failure::Failure, telemetry};
+use settings::SettingFlags;
+
+const AFTER_HELP: &str = "\
+Point an application at it:
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318
+  OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
+and look at http://127.0.0.1:9464/metrics.
+
+Settings come from flags, else REDSPAN_* variables, else redspan.toml (or --config FILE).
+`redspan --help` lists all of them with their flags and variables.
+
+Exit codes: 0 done, 64 usage or configuration, 65 data corrupt, 69 database out of reach,
+70 internal, 73 file in use.";
+
+/// An error ledger and metrics exporter for applications that export OpenTelemetry data.
+///
+/// Failed spans become rows in SQLite or PostgreSQL; rates, errors and durations become Prometheus
+/// metrics. Every number is exact: what is acknowledged is stored, and counted once. Without a
+/// command it serves.
+#[derive(Parser)]
+#[command(name = "redspan", version = version(), after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    settings: SettingFlags,
+    #[command(flatten)]
+    serve: ServeArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Take telemetry and show metrics until told to stop (the default).
+    Serve(ServeArguments),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+#[derive(clap::Args)]
+struct ServeArguments {
+    /// Do not bring the database's schema up to date.
+    #[arg(long)]
+    no_migrate: bool,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Vec<(String, String)>,
+) -> ExitCode {
+    let parsed = Cli::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Nobody is left to tell when even this cannot be printed.
+            let _ = message.print();
+            return ExitCode::from(if message.use_stderr() { 64 } else { 0 });
+        }
+    };
+    match run(cli, environment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            for sentence in failure.to_string().lines() {
+                eprintln!("redspan: {sentence}");
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
+    let given = cli.settings.given(environment);
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Config(command) => config::run(&command, &given),
+        Command::Serve(arguments) => {
+            let mut config = Config::load(&given)?;
+            config.database.migrate &= !arguments.no_migrate;
+            in_runtime(&config, app::serve(config.clone()))
+        }
+    }
+}
+
+/// Logs as the configuration says, and drives the future on every core.
+fn in_runtime<F>(config: &Config, work: F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    telemetry::start(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Io)?;
+    let result = runtime.block_on(work);
+    // Work off the runtime's own tasks (a scrape, a slow disk) must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+fn version() -> &'static str {
+    use crate::build::{REVISION, VERSION};
+    static TEXT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    TEXT.get_or_init(|| format!("{VERSION} ({REVISION})"))
+}
+
+/// Prints a line for the caller. That nobody reads on (`redspan … | head`) is no failure.
+fn print_line(line: &str) -> Result<(), Failure> {
+    use io::Write;
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Io(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

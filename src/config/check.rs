@@ -104,6 +104,17 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The name under which this process counts: the one given, else the host's.
+    #[must_use]
+    pub fn writer_name(&self) -> String {
+        let given = self.writer.name.clone();
+        given
+            .or_else(host_name)
+            .unwrap_or_else(|| "redspan".to_owned())
+    }
+}
+
 impl AuthSettings {
     /// Adds the tokens of the files to those given directly.
     pub(super) fn read_token_files(&mut self, mistakes: &mut Vec<Mistake>) {
@@ -145,15 +156,6 @@ impl AuthSettings {
 impl WriterSettings {
     /// So that it fits its column.
     const MAX_NAME_BYTES: usize = 200;
-
-    /// The name under which this process counts.
-    #[must_use]
-    pub fn name_or_host(&self) -> String {
-        self.name
-            .clone()
-            .or_else(host_name)
-            .unwrap_or_else(|| "redspan".to_owned())
-    }
 }
 
 fn host_name() -> Option<String> {

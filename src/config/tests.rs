@@ -27,6 +27,6 @@ fn nothing_given_is_the_defaults() {
     assert_eq!(config.database.url.expose(), "sqlite://redspan.db");
     assert_eq!(config.otlp.http.listen.to_string(), "127.0.0.1:4318");
     assert_eq!(config.limits.body_bytes, Bytes(8 << 20));
-    assert!(!config.writer.name_or_host().is_empty());
+    assert!(!config.writer_name().is_empty());
     assert!(!config.api_is_closed());
 }
