@@ -346,3 +346,6 @@ impl Visitor for Detector<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,735 @@
+//! Whole requests, as protobuf, through the walk.
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{AnyValue, ArrayValue, KeyValue, any_value},
+    resource::v1::Resource,
+    trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span},
+};
+use prost::Message;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    detect::TraceFindings,
+    domain::{Category, Content, Severity},
+    otlp::{Encoding, Limits, walk},
+};
+
+/// 2026-11-23T10:00:00Z
+const NOW: i64 = 1_795_428_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+fn now_nanos() -> u64 {
+    u64::try_from(NOW).unwrap() * 1_000
+}
+
+const SERVER: i32 = span::SpanKind::Server as i32;
+const CLIENT: i32 = span::SpanKind::Client as i32;
+const INTERNAL: i32 = span::SpanKind::Internal as i32;
+const ERROR: i32 = 2;
+
+struct Open(Vec<TraceKey>);
+
+impl OpenTraces for Open {
+    fn is_open(&self, trace: TraceKey) -> bool {
+        self.0.contains(&trace)
+    }
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn text(text: &str) -> any_value::Value {
+    any_value::Value::StringValue(text.to_owned())
+}
+
+fn int(number: i64) -> any_value::Value {
+    any_value::Value::IntValue(number)
+}
+
+fn pair(key: &str, value: any_value::Value) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..KeyValue::default()
+    }
+}
+
+type Pairs = &'static [(&'static str, &'static str)];
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<KeyValue> {
+    pairs
+        .iter()
+        .map(|(key, value)| pair(key, text(value)))
+        .collect()
+}
+
+/// A span of trace 1 that took a second and ended a minute ago.
+fn span_of(kind: i32, id: u8, parent: u8) -> Span {
+    Span {
+        trace_id: vec![1; 16],
+        span_id: vec![id; 8],
+        parent_span_id: if parent == 0 { vec![] } else { vec![parent; 8] },
+        name: format!("span {id}"),
+        kind,
+        start_time_unix_nano: now_nanos() - 61 * SECOND,
+        end_time_unix_nano: now_nanos() - 60 * SECOND,
+        ..Span::default()
+    }
+}
+
+fn failed(mut span: Span, message: &str) -> Span {
+    span.status = Some(Status {
+        code: ERROR,
+        message: message.to_owned(),
+    });
+    span
+}
+
+fn with(mut span: Span, attributes: Vec<KeyValue>) -> Span {
+    span.attributes.extend(attributes);
+    span
+}
+
+fn throwing(mut span: Span, type_name: &str, message: &str, stack: &str) -> Span {
+    span.events.push(span::Event {
+        time_unix_nano: span.end_time_unix_nano - SECOND / 2,
+        name: "exception".to_owned(),
+        attributes: pairs(&[
+            ("exception.type", type_name),
+            ("exception.message", message),
+            ("exception.stacktrace", stack),
+        ]),
+        ..span::Event::default()
+    });
+    span
+}
+
+fn resource_spans(resource: &[(&str, &str)], spans: Vec<Span>) -> ResourceSpans {
+    ResourceSpans {
+        resource: Some(Resource {
+            attributes: pairs(resource),
+            ..Resource::default()
+        }),
+        scope_spans: vec![ScopeSpans {
+            spans,
+            ..ScopeSpans::default()
+        }],
+        ..ResourceSpans::default()
+    }
+}
+
+fn find_in(resource_spans: Vec<ResourceSpans>, open: &Open) -> Findings {
+    let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    let settings = DetectSettings::default();
+    let mut detector = Detector::new(&settings, Timestamp::from_micros(NOW), open);
+    walk(&body, Encoding::Protobuf, &Limits::default(), &mut detector).expect("the request is one");
+    detector.finish()
+}
+
+const SHOP: &[(&str, &str)] = &[
+    ("service.name", "shop"),
+    ("service.version", "1.2.3"),
+    ("deployment.environment.name", "test"),
+];
+
+fn find(spans: Vec<Span>) -> Findings {
+    find_in(vec![resource_spans(SHOP, spans)], &Open(Vec::new()))
+}
+
+fn shop_trace() -> TraceKey {
+    TraceKey::new("shop", TraceId([1; 16]))
+}
+
+fn kinds(trace: &TraceFindings) -> Vec<(SightingKind, u8)> {
+    trace
+        .sightings
+        .iter()
+        .map(|sighting| (sighting.kind, sighting.span_id.unwrap().0[0]))
+        .collect()
+}
+
+fn only(findings: &Findings) -> &Sighting {
+    assert_eq!(findings.traces.len(), 1);
+    assert_eq!(findings.traces[0].sightings.len(), 1);
+    &findings.traces[0].sightings[0]
+}
+
+fn content(findings: &Findings) -> &Content {
+    only(findings).content.as_deref().expect("it has content")
+}
+
+#[test]
+fn a_span_that_did_not_fail_is_one_request_and_nothing_else() {
+    let span = with(
+        span_of(SERVER, 1, 0),
+        [
+            pairs(&[
+                ("http.request.method", "GET"),
+                ("http.route", "/orders/{id}"),
+            ]),
+            vec![pair("http.response.status_code", int(200))],
+        ]
+        .concat(),
+    );
+    let found = find(vec![
+        span.clone(),
+        Span {
+            span_id: vec![2; 8],
+            ..span
+        },
+    ]);
+    assert_eq!(found.spans, 2);
+    assert_eq!(found.traces, []);
+    assert_eq!(found.series.len(), 1);
+    assert_eq!(found.series[0].service_name, "shop");
+    assert_eq!(found.series[0].environment, "test");
+    assert_eq!(found.series[0].endpoint, "/orders/{id}");
+    assert_eq!(found.series[0].method, "GET");
+    assert_eq!(found.entries.len(), 2);
+    assert_ne!(found.entries[0].key, found.entries[1].key);
+    assert_eq!(found.entries[0].duration_nanos, SECOND);
+    assert!(!found.entries[0].failed);
+    assert_eq!(
+        found.entries[0].hour.start().to_string(),
+        "2026-11-23T09:00:00.000000Z"
+    );
+}
+
+#[test]
+fn a_failed_entry_is_a_request_that_failed_and_a_sighting_with_all_its_row_needs() {
+    let span = with(
+        span_of(SERVER, 1, 0),
+        [
+            pairs(&[
+                ("http.method", "POST"),
+                ("http.route", "/pay"),
+                ("user.id", "ada"),
+                ("http.user_agent", "curl/8"),
+                ("client.address", "203.0.113.9"),
+                ("http.request.header.x-request-id", "r-1"),
+                ("db.statement", "SELECT secret"),
+                ("cart.password", "hunter2"),
+                ("cart.size", "3"),
+            ]),
+            vec![pair("http.status_code", int(500))],
+        ]
+        .concat(),
+    );
+    let mut span = throwing(span, "KeyError", "first", "");
+    span.dropped_events_count = 2;
+    let stack = "Traceback (most recent call last):\n  File \"/app/pay.py\", line 3, in pay\n";
+    let found = find(vec![throwing(
+        failed(span, "the status"),
+        "shop.PayError",
+        "card 17 refused\nmore",
+        stack,
+    )]);
+    assert!(found.entries[0].failed);
+    assert_eq!(found.traces[0].key, shop_trace());
+    assert_eq!(found.traces[0].service_name, "shop");
+
+    let sighting = only(&found);
+    assert_eq!(sighting.kind, SightingKind::FailedSpan);
+    assert!(sighting.is_entry);
+    let thrown = sighting.thrown.as_ref().expect("it was thrown");
+    assert_eq!(thrown.short_type, "PayError");
+    assert_eq!(thrown.first_line, "card 17 refused");
+    let key = Sighting::key(
+        shop_trace(),
+        sighting.span_id,
+        sighting.kind,
+        sighting.thrown.as_ref(),
+    );
+    assert_eq!(sighting.key, key);
+    assert_eq!(sighting.ended_at_micros, NOW - 60_000_000);
+    assert_eq!(sighting.thrown_at_micros, Some(NOW - 60_500_000));
+    assert_eq!(sighting.own_category, Some(Category::Application));
+    let facts = sighting.facts.as_ref().expect("it has facts");
+    assert_eq!(facts.endpoint, "/pay");
+    assert_eq!(facts.method, "POST");
+    assert_eq!(facts.status_code, Some(500));
+    assert_eq!(facts.user_id.as_deref(), Some("ada"));
+    assert_eq!(facts.request_id.as_deref(), Some("r-1"));
+    assert_eq!(facts.ip_address.as_deref(), Some("203.0.113.0"));
+
+    let content = content(&found);
+    assert_eq!(content.error_message, "card 17 refused\nmore");
+    assert_eq!(content.error_code.as_deref(), Some("shop.PayError"));
+    assert_eq!(content.error_stack.as_deref(), Some(stack));
+    assert_eq!(content.external_service, None);
+    assert_eq!(content.service_version.as_deref(), Some("1.2.3"));
+    assert_eq!(content.environment, "test");
+    let shown = json!(content.context);
+    assert_eq!(
+        shown["attributes"],
+        json!({"http.method": "POST", "http.route": "/pay", "http.status_code": 500,
+            "cart.password": "[scrubbed]", "cart.size": "3"})
+    );
+    assert_eq!(shown["omitted"], json!(["db.statement"]));
+    assert_eq!(shown["scrubbed"], 1);
+    assert_eq!(
+        shown["exceptions"],
+        json!([{"type": "KeyError", "message": "first"}])
+    );
+    assert_eq!(shown["dropped"], json!({"events": 2}));
+    assert_eq!(shown["resource"]["service.name"], "shop");
+    assert_eq!(
+        shown["span"],
+        json!({"name": "span 1", "kind": "SERVER", "durationMs": 1000.0,
+            "startedAt": "2026-11-23T09:58:59.000000Z"})
+    );
+    assert!(!content.context.contains_key("timeClamped"));
+    assert!(!content.context.contains_key("truncated"));
+}
+
+#[test]
+fn a_message_is_found_for_every_failure() {
+    let event = |name: &str| span::Event {
+        name: name.to_owned(),
+        ..span::Event::default()
+    };
+    let plain = || span_of(INTERNAL, 1, 0);
+    let mut with_event = failed(plain(), "");
+    with_event.events = vec![event("one"), event("two")];
+    let status = |kind, code| with(failed(span_of(kind, 1, 0), ""), vec![code]);
+    for (span, message, code) in [
+        (failed(plain(), "the status"), "the status", None),
+        (
+            throwing(failed(plain(), ""), "ValueError", "", ""),
+            "ValueError",
+            Some("ValueError"),
+        ),
+        (
+            throwing(failed(plain(), "said"), "ValueError", " ", ""),
+            "said",
+            Some("ValueError"),
+        ),
+        (with_event, "two", None),
+        (
+            status(SERVER, pair("http.response.status_code", int(503))),
+            "HTTP 503",
+            Some("503"),
+        ),
+        (
+            status(CLIENT, pair("rpc.grpc.status_code", int(14))),
+            "gRPC UNAVAILABLE",
+            Some("UNAVAILABLE"),
+        ),
+        (
+            status(CLIENT, pair("error.type", text("timeout"))),
+            "timeout",
+            Some("timeout"),
+        ),
+        (failed(plain(), ""), "span 1 failed", None),
+        (
+            Span {
+                name: String::new(),
+                ..failed(plain(), "")
+            },
+            "failed",
+            None,
+        ),
+    ] {
+        let found = find(vec![span]);
+        assert_eq!(content(&found).error_message, message);
+        assert_eq!(content(&found).error_code.as_deref(), code, "{message}");
+    }
+}
+
+#[test]
+fn a_call_names_what_it_called() {
+    let call = |attributes: &[(&str, &str)]| {
+        let span = with(failed(span_of(CLIENT, 1, 9), "broken"), pairs(attributes));
+        let found = find(vec![span]);
+        let content = content(&found).clone();
+        assert_eq!(content.external_error_message.as_deref(), Some("broken"));
+        assert_eq!(only(&found).facts.as_ref().unwrap().status_code, None);
+        (content.external_service, content.external_error_code)
+    };
+    let some = |text: &str| Some(text.to_owned());
+    #[rustfmt::skip]
+    let cases: [(Pairs, &str, Option<String>); 7] = [
+        (&[("server.address", "pay.internal"), ("peer.service", "pay"), ("http.response.status_code", "503")], "pay", some("503")),
+        (&[("server.address", "pay.internal"), ("error.type", "timeout")], "pay.internal", some("timeout")),
+        (&[("gen_ai.system", "openai"), ("server.address", "api.openai.com")], "openai", None),
+        (&[("rpc.method", "shop.Cart/Add"), ("rpc.status_code", "UNAVAILABLE")], "shop.Cart", some("UNAVAILABLE")),
+        (&[("db.system", "postgresql"), ("db.response.status_code", "23505")], "postgresql", some("23505")),
+        (&[("http.url", "https://u:p@pay.example:443/x?y=1")], "pay.example", None),
+        (&[("messaging.system", "kafka")], "kafka", None),
+    ];
+    for (attributes, service, code) in cases {
+        assert_eq!(call(attributes), (some(service), code));
+    }
+}
+
+#[test]
+fn exceptions_on_a_span_that_did_not_fail_are_sightings_of_their_own() {
+    let span = throwing(span_of(INTERNAL, 1, 9), "ValueError", "one", "");
+    let span = throwing(span, "KeyError", "two", "");
+    let mut span = throwing(span, "asyncio.CancelledError", "", "");
+    span.events.push(span::Event {
+        attributes: pairs(&[("exception.message", "a remark"), ("level", "INFO")]),
+        ..span::Event::default()
+    });
+    // The last one is a cancellation: it is the span's end.
+    assert_eq!(find(vec![span.clone()]).traces, []);
+    span.events.swap(1, 2);
+    let found = find(vec![span]);
+    assert_eq!(
+        kinds(&found.traces[0]),
+        [(SightingKind::Exception, 1), (SightingKind::Exception, 1)]
+    );
+    let short: Vec<_> = found.traces[0]
+        .sightings
+        .iter()
+        .map(|sighting| sighting.thrown.as_ref().unwrap().short_type.as_str())
+        .collect();
+    assert_eq!(short, ["ValueError", "KeyError"]);
+}
+
+#[test]
+fn an_exception_without_type_may_stand_on_the_span_itself_as_a_list_of_lines() {
+    let lines = ArrayValue {
+        values: ["one", "two"]
+            .map(|line| AnyValue {
+                value: Some(text(line)),
+            })
+            .to_vec(),
+    };
+    let span = with(
+        failed(span_of(INTERNAL, 1, 0), ""),
+        vec![
+            pair("exception.message", text("boom")),
+            pair("exception.stacktrace", any_value::Value::ArrayValue(lines)),
+        ],
+    );
+    let found = find(vec![span]);
+    assert_eq!(content(&found).error_message, "boom");
+    assert_eq!(content(&found).error_stack.as_deref(), Some("one\ntwo"));
+    assert_eq!(only(&found).thrown.as_ref().unwrap().short_type, "");
+}
+
+#[test]
+fn every_span_of_a_trace_with_a_finding_is_told_wherever_it_stands() {
+    let entry = with(
+        span_of(SERVER, 1, 0),
+        pairs(&[
+            ("http.method", "GET"),
+            ("http.route", "/a"),
+            ("user.id", "ada"),
+        ]),
+    );
+    let elsewhere = Span {
+        trace_id: vec![7; 16],
+        ..span_of(INTERNAL, 5, 1)
+    };
+    let found = find(vec![
+        span_of(INTERNAL, 2, 1),
+        entry,
+        elsewhere,
+        failed(span_of(INTERNAL, 3, 2), "x"),
+        span_of(INTERNAL, 4, 3),
+    ]);
+    assert_eq!(found.traces.len(), 1);
+    let trace = &found.traces[0];
+    assert_eq!(
+        kinds(trace),
+        [
+            (SightingKind::Span, 2),
+            (SightingKind::Span, 1),
+            (SightingKind::FailedSpan, 3),
+            (SightingKind::Span, 4),
+        ]
+    );
+    assert!(trace.sightings[1].is_entry);
+    let facts = trace.sightings[1]
+        .facts
+        .as_ref()
+        .expect("an entry has facts");
+    assert_eq!(
+        (facts.endpoint.as_str(), facts.user_id.as_deref()),
+        ("/a", Some("ada"))
+    );
+    assert_eq!(trace.sightings[0].facts, None);
+    assert_eq!(trace.sightings[0].parent_span_id, Some(SpanId([1; 8])));
+    assert!(trace.sightings[0].content.is_none());
+}
+
+#[test]
+fn of_an_open_trace_every_span_is_told_without_any_finding() {
+    let open = Open(vec![shop_trace()]);
+    let spans = vec![
+        span_of(INTERNAL, 2, 1),
+        Span {
+            trace_id: vec![7; 16],
+            ..span_of(INTERNAL, 5, 1)
+        },
+    ];
+    let found = find_in(vec![resource_spans(SHOP, spans.clone())], &open);
+    assert_eq!(found.traces.len(), 1);
+    assert_eq!(kinds(&found.traces[0]), [(SightingKind::Span, 2)]);
+    let other = resource_spans(&[("service.name", "other")], spans);
+    assert_eq!(find_in(vec![other], &open).traces, []);
+}
+
+#[test]
+fn of_a_very_large_trace_only_what_can_matter_is_told() {
+    let many = |count: u16| {
+        let mut spans: Vec<_> = (0..count)
+            .map(|number| Span {
+                span_id: [&[9; 6][..], &number.to_be_bytes()].concat(),
+                ..span_of(INTERNAL, 9, 1)
+            })
+            .collect();
+        spans.push(failed(span_of(INTERNAL, 3, 2), "x"));
+        spans.push(span_of(INTERNAL, 2, 1));
+        spans.push(span_of(SERVER, 1, 0));
+        find(spans).traces[0].sightings.len()
+    };
+    assert_eq!(many(198), 201);
+    assert_eq!(many(199), 3);
+}
+
+#[test]
+fn a_server_below_a_span_of_its_own_resource_is_no_request() {
+    let server =
+        |id, parent, name: &str| with(span_of(SERVER, id, parent), pairs(&[("http.route", name)]));
+    let other = &[("service.name", "other")][..];
+    let found = find_in(
+        vec![
+            resource_spans(SHOP, vec![server(3, 2, "/nested"), server(4, 9, "/remote")]),
+            resource_spans(other, vec![server(5, 2, "/other")]),
+            resource_spans(SHOP, vec![server(2, 0, "/entry")]),
+        ],
+        &Open(Vec::new()),
+    );
+    let endpoints: Vec<_> = found
+        .entries
+        .iter()
+        .map(|entry| found.series[entry.series as usize].endpoint.as_str())
+        .collect();
+    assert_eq!(endpoints, ["/remote", "/other", "/entry"]);
+    assert_eq!(found.series.len(), 3, "nothing points to the fourth");
+}
+
+#[test]
+fn a_nested_server_that_failed_is_no_entry() {
+    let found = find(vec![
+        failed(span_of(SERVER, 3, 2), "x"),
+        span_of(INTERNAL, 2, 1),
+        span_of(SERVER, 1, 0),
+    ]);
+    let entries: Vec<_> = found.traces[0]
+        .sightings
+        .iter()
+        .map(|sighting| sighting.is_entry)
+        .collect();
+    assert_eq!(entries, [false, false, true]);
+    assert_eq!(found.entries.len(), 1);
+}
+
+#[test]
+fn spans_with_bad_ids_are_counted_and_left_out() {
+    let bad = |trace_id: Vec<u8>, span_id: Vec<u8>| Span {
+        trace_id,
+        span_id,
+        ..failed(span_of(SERVER, 1, 0), "x")
+    };
+    let found = find(vec![
+        bad(vec![0; 16], vec![1; 8]),
+        bad(vec![1; 15], vec![]),
+        bad(vec![1; 16], vec![0; 8]),
+    ]);
+    assert_eq!(found.spans, 3);
+    assert_eq!(found.rejected, [("bad_trace_id", 2), ("bad_span_id", 1)]);
+    assert_eq!((found.entries.len(), found.traces.len()), (0, 0));
+    assert!(found.digest.is_some());
+}
+
+#[test]
+fn a_digest_is_of_ids_end_and_status_in_order() {
+    let one = span_of(SERVER, 1, 0);
+    let two = span_of(SERVER, 2, 0);
+    let digest = |spans: Vec<Span>| find(spans).digest;
+    let same = digest(vec![one.clone(), two.clone()]);
+    let mut renamed = one.clone();
+    renamed.name = "another".to_owned();
+    assert_eq!(digest(vec![renamed, two.clone()]), same);
+    assert_ne!(digest(vec![two.clone(), one.clone()]), same);
+    assert_ne!(digest(vec![failed(one.clone(), ""), two.clone()]), same);
+    let mut later = one;
+    later.end_time_unix_nano += 1;
+    assert_ne!(digest(vec![later, two]), same);
+    assert_eq!(digest(vec![]), None);
+}
+
+#[test]
+fn impossible_times_are_the_receive_time_and_flagged() {
+    let mut span = failed(span_of(SERVER, 1, 0), "");
+    span.end_time_unix_nano = u64::MAX;
+    span.events.push(span::Event {
+        attributes: pairs(&[("exception.type", "E")]),
+        ..span::Event::default()
+    });
+    let found = find(vec![span]);
+    let sighting = only(&found);
+    assert_eq!(sighting.ended_at_micros, NOW);
+    assert_eq!(sighting.ended_at_nanos, u64::MAX);
+    assert_eq!(sighting.thrown_at_micros, Some(NOW));
+    assert_eq!(
+        content(&found).context["timeClamped"],
+        json!({"endedAt": u64::MAX.to_string(), "thrownAt": "0"})
+    );
+    assert_eq!(
+        found.entries[0].hour,
+        Hour::containing(Timestamp::from_micros(NOW))
+    );
+}
+
+#[test]
+fn what_is_too_large_is_cut_and_flagged() {
+    let large = "é".repeat(100_000);
+    let mut attributes: Vec<_> = (0..70)
+        .map(|number| pair(&format!("k{number}"), text("v")))
+        .collect();
+    attributes.push(pair("http.route", text(&large)));
+    attributes.push(pair("http.method", text("BREWINGCOFFEE")));
+    let span = with(failed(span_of(SERVER, 1, 0), ""), attributes);
+    let resource = [("service.name", "shop"), ("big", large.as_str())];
+    let found = find_in(
+        vec![resource_spans(
+            &resource,
+            vec![throwing(span, "E", &large, &large)],
+        )],
+        &Open(Vec::new()),
+    );
+    let content = content(&found);
+    assert_eq!(content.error_message.len(), 8 * 1024);
+    assert_eq!(content.error_stack.as_ref().unwrap().len(), 64 * 1024);
+    assert_eq!(
+        content.context["truncated"],
+        json!([
+            "endpoint",
+            "method",
+            "error_message",
+            "error_stack",
+            "attributes",
+            "resource"
+        ])
+    );
+    let facts = only(&found).facts.as_ref().unwrap();
+    assert_eq!(facts.endpoint.chars().count(), 512);
+    assert_eq!(facts.method, "BREWINGCOF");
+    let attributes = content.context["attributes"].as_object().unwrap();
+    assert_eq!(attributes.len(), 64);
+    assert_eq!(
+        content.context["resource"]["big"].as_str().unwrap().len(),
+        4096
+    );
+    assert_eq!(found.series[0].endpoint, facts.endpoint);
+    let row = serde_json::to_string(content).unwrap();
+    assert!(row.len() < 128 * 1024);
+}
+
+#[test]
+fn nul_and_invalid_text_are_replaced() {
+    let mut body = ExportTraceServiceRequest {
+        resource_spans: vec![resource_spans(
+            SHOP,
+            vec![failed(span_of(SERVER, 1, 0), "a\0b#")],
+        )],
+    }
+    .encode_to_vec();
+    let place = body.windows(4).position(|part| part == b"a\0b#").unwrap();
+    body[place + 3] = 0xff;
+    let settings = DetectSettings::default();
+    let open = Open(Vec::new());
+    let mut detector = Detector::new(&settings, Timestamp::from_micros(NOW), &open);
+    walk(&body, Encoding::Protobuf, &Limits::default(), &mut detector).unwrap();
+    let found = detector.finish();
+    assert_eq!(content(&found).error_message, "a\u{fffd}b\u{fffd}");
+}
+
+#[test]
+fn stated_severity_and_category_are_read_and_nonsense_is_not() {
+    let found = find(vec![with(
+        failed(span_of(INTERNAL, 1, 0), "x"),
+        pairs(&[
+            ("error.severity", "Critical"),
+            ("error.category", "weather"),
+        ]),
+    )]);
+    assert_eq!(only(&found).stated_severity, Some(Severity::Critical));
+    assert_eq!(only(&found).stated_category, None);
+    assert!(!only(&found).critical);
+    let found = find(vec![throwing(
+        failed(span_of(INTERNAL, 1, 0), ""),
+        "java.lang.OutOfMemoryError",
+        "heap",
+        "",
+    )]);
+    assert!(only(&found).critical);
+}
+
+#[test]
+fn secrets_are_in_no_part_of_the_findings() {
+    const CANARY: &str = "C4nary.Secret.17";
+    let secret = |prefix: &str| format!("{prefix}{CANARY}");
+    let span = with(
+        failed(span_of(CLIENT, 1, 0), &secret("GET http://h/p?key=")),
+        vec![
+            pair(
+                "url.full",
+                text(&format!("http://ada:{CANARY}@host/x?q={CANARY}")),
+            ),
+            pair("url.query", text(&secret("a="))),
+            pair("my.api_key", text(CANARY)),
+            pair("http.request.header.cookie", text(CANARY)),
+            pair("http.response.header.set-cookie", text(CANARY)),
+            pair("db.query.text", text(CANARY)),
+            pair("gen_ai.input.messages", text(CANARY)),
+            pair("note", text(&secret("Authorization: Bearer "))),
+        ],
+    );
+    let span = throwing(
+        span,
+        "E",
+        &secret("password="),
+        &format!("-----BEGIN KEY-----\n{CANARY}"),
+    );
+    let span = throwing(span, "F", &secret("bearer "), &secret("token="));
+    let resource = [("service.name", "shop"), ("cloud.secret", CANARY)];
+    let found = find_in(
+        vec![resource_spans(&resource, vec![span])],
+        &Open(Vec::new()),
+    );
+    assert!(!format!("{found:?}").contains(CANARY), "{found:#?}");
+}
+
+#[test]
+fn many_failures_of_a_large_resource_share_a_bounded_memory() {
+    let large = "x".repeat(4000);
+    let resource: Vec<_> = ["a", "b", "c", "d"]
+        .map(|key| (key, large.as_str()))
+        .to_vec();
+    let spans = (0..3_000_u16)
+        .map(|number| Span {
+            span_id: [&[9; 6][..], &number.to_be_bytes()].concat(),
+            ..failed(span_of(INTERNAL, 9, 0), "x")
+        })
+        .collect();
+    let found = find_in(vec![resource_spans(&resource, spans)], &Open(Vec::new()));
+    let sightings = &found.traces[0].sightings;
+    assert_eq!(sightings.len(), 3_000);
+    let share = |sighting: &Sighting| {
+        let context = &sighting.content.as_ref().unwrap().context;
+        (
+            context.contains_key("resource"),
+            context.contains_key("truncated"),
+        )
+    };
+    assert_eq!(share(&sightings[0]), (true, false));
+    assert_eq!(share(&sightings[2_999]), (false, true));
+}
