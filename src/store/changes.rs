@@ -220,6 +220,9 @@ pub struct Changes {
     pub updated: Vec<ApiError>,
     /// Rows that turned out to be another's: (gone, the one that stays), sorted. The gone id leads to the other from now on.
     pub merged: Vec<(ErrorId, ErrorId)>,
+    /// Those of `inserted` that were part of another row before, sorted: where their ids lead to
+    /// that row since an earlier merge, they are their own again.
+    pub parted: Vec<ErrorId>,
     /// Sorted by (hour's id, user).
     pub users: Vec<UserDelta>,
     /// Sorted by id.

@@ -149,6 +149,7 @@ pub fn plan_rows(input: PlanInput, fold: &mut impl DimensionLimit, users: &UserH
         mut inserted,
         mut updated,
         mut merged,
+        mut parted,
         ..
     } = rows;
     for row in &inserted {
@@ -164,6 +165,7 @@ pub fn plan_rows(input: PlanInput, fold: &mut impl DimensionLimit, users: &UserH
     inserted.sort_unstable_by_key(|row| row.id);
     updated.sort_unstable_by_key(|row| row.id);
     merged.sort_unstable();
+    parted.sort_unstable();
     let mut requests = input.requests;
     requests.sort_unstable_by(|a, b| (a.hour, &a.series).cmp(&(b.hour, &b.series)));
     let (aggregations, users, groups) = deltas.into_parts();
@@ -175,6 +177,7 @@ pub fn plan_rows(input: PlanInput, fold: &mut impl DimensionLimit, users: &UserH
             inserted,
             updated,
             merged,
+            parted,
             users,
             aggregations,
             groups: Vec::new(),
@@ -260,6 +263,7 @@ struct Rows<'a> {
     inserted_ids: HashSet<ErrorId>,
     updated: Vec<ApiError>,
     merged: Vec<(ErrorId, ErrorId)>,
+    parted: Vec<ErrorId>,
 }
 
 impl<'a> Rows<'a> {
@@ -276,6 +280,7 @@ impl<'a> Rows<'a> {
             inserted_ids: HashSet::new(),
             updated: Vec::new(),
             merged: Vec::new(),
+            parted: Vec::new(),
         }
     }
 

@@ -145,8 +145,15 @@ impl Tables {
         for row in &changes.updated {
             assert!(self.rows.insert(row.id, row.clone()).is_some());
         }
+        for id in &changes.parted {
+            assert!(changes.inserted.iter().any(|row| row.id == *id));
+            self.redirects.remove(id);
+        }
         for (gone, stays) in &changes.merged {
             assert!(self.rows.remove(gone).is_some() && self.rows.contains_key(stays));
+            for leads_to in self.redirects.values_mut().filter(|id| *id == gone) {
+                *leads_to = *stays;
+            }
             self.redirects.insert(*gone, *stays);
         }
         for delta in &changes.users {
@@ -307,6 +314,9 @@ impl Tables {
                 .iter()
                 .map(|(id, group)| (id, group.total_errors));
             assert_eq!(groups, stored.filter(|(_, total)| *total > 0).collect());
+        }
+        for (gone, stays) in &self.redirects {
+            assert!(!self.rows.contains_key(gone) && self.rows.contains_key(stays));
         }
         for sighting in self.traces.values().flat_map(|trace| &trace.sightings) {
             if sighting.is_failure() && sighting.content.is_none() && !self.purged {

@@ -197,6 +197,22 @@ fn a_row_that_splits_off_may_join_again_under_the_older_name() {
 }
 
 #[test]
+fn the_name_of_a_merged_row_is_its_own_again_when_it_parts() {
+    let far_cause = failed(3, 2)
+        .throws("db.DbTimeout", "query timed out")
+        .ended(10);
+    let outer = failed(1, 0).entry("/orders", 500);
+    let mut tables = Tables::default();
+    tables.commit(&[far_cause.clone(), outer.clone()]);
+    tables.commit(&[link(2, 1)]);
+    assert!(tables.redirects.contains_key(&row_id(&outer)));
+    tables.commit(&[failed(4, 1).throws("app.Last", "last try").ended(20)]);
+    assert_eq!(tables.rows[&row_id(&outer)].error_message, "last try");
+    assert_eq!(tables.rows[&row_id(&far_cause)].tags, ["handled"]);
+    assert!(tables.redirects.is_empty());
+}
+
+#[test]
 fn an_earlier_exception_moves_the_row_to_another_hour() {
     let late = failed(1, 0).at(3_700).ended(3_700).user("ada");
     let early = failed(2, 1).throws("app.Boom", "boom").at(10).ended(3_600);

@@ -277,6 +277,10 @@ fn place(
         });
     }
     let is_new = rows.insert(without_trimmed_headers(built?)) == Outcome::Error;
+    let was_part_of_another = sightings[row.members[0]].row.is_some();
+    if is_new && was_part_of_another {
+        rows.parted.push(row.id);
+    }
     Some(Placed {
         row: row.id,
         origin: Some(origin),
