@@ -83,7 +83,7 @@ impl Layers {
             Ok(value) => Some(value),
             Err(expected) => {
                 let source = self.source(path);
-                mistakes.push(Mistake(if T::SECRET {
+                mistakes.push(Mistake(if T::SENSITIVE {
                     format!("{source} must be {expected}.")
                 } else {
                     format!("{source} is {text:?} but must be {expected}.")

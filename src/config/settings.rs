@@ -180,7 +180,8 @@ sections! {
         /// How long a stop waits for requests that are being answered; then they are cut.
         /// Kubernetes kills after 30s, and redspan promises an exit within 10s.
         drain_timeout: Duration = "limits.drain_timeout", "5s";
-        /// Label sets of each data counter on /metrics. More are folded into `__other__`.
+        /// Label sets of each data counter on /metrics, of which an endpoint takes two (ok, error).
+        /// More are folded into `__other__`. Too many: Prometheus and its bill suffer.
         label_sets: usize = "limits.label_sets", "2000";
         /// Label sets of one service in one hour of `error_aggregations`. More are folded.
         hour_label_sets_per_service: usize = "limits.hour_label_sets_per_service", "10000";

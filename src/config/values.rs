@@ -14,6 +14,8 @@ pub(super) trait Value: Sized {
     const KIND: &'static str;
     /// Never shown, and not to be given as a flag, where every process could read it.
     const SECRET: bool = false;
+    /// Not repeated when it is wrong, as it may hold a secret.
+    const SENSITIVE: bool = Self::SECRET;
 
     /// The value; otherwise the end of a sentence that begins with the setting's name and "must be".
     fn parse(text: &str) -> Result<Self, String>;
@@ -238,6 +240,7 @@ impl fmt::Debug for DatabaseUrl {
 
 impl Value for DatabaseUrl {
     const KIND: &'static str = "URL";
+    const SENSITIVE: bool = true;
 
     fn parse(text: &str) -> Result<Self, String> {
         let schemes = ["sqlite:", "postgres://", "postgresql://"];
