@@ -13,8 +13,9 @@ const EVIDENCE: &str = "evidence";
 const EVIDENCE_OMITTED: &str = "evidenceOmitted";
 const EXCEPTION_TYPE: &str = "exceptionType";
 
-/// How many sightings a row names as evidence; it counts the rest.
-const MAX_EVIDENCE: usize = 64;
+/// How many sightings a row names as evidence; it counts the rest. They fit in the room that is
+/// left beside a row's own texts.
+const MAX_EVIDENCE: usize = 16;
 
 /// The length of the column `error_code`.
 const MAX_CODE_CHARS: usize = 100;

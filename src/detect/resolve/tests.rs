@@ -328,6 +328,20 @@ fn a_content_that_was_trimmed_to_nothing_still_has_a_message() {
 }
 
 #[test]
+fn a_row_names_the_first_of_its_sightings_and_counts_the_rest() {
+    let chain: Vec<_> = (1..31).map(|span| failed(span, span - 1)).collect();
+    let row = one(&chain);
+    let evidence = row.context["evidence"].as_array().unwrap();
+    assert_eq!(evidence.len(), 16);
+    assert_eq!(
+        evidence[0],
+        json!({"kind": "failed_span", "spanId": "0100000000000001"})
+    );
+    assert_eq!(row.context["evidenceOmitted"], 14);
+    assert_eq!(Some(&content_of(&row)), chain[29].content.as_deref());
+}
+
+#[test]
 fn rings_and_knots_of_parents_come_to_an_end() {
     let own_parent = failed(1, 1).throws("app.Boom", "boom boom");
     assert_eq!(rows(&[own_parent]).len(), 1);
