@@ -161,14 +161,16 @@ impl Staging<'_> {
         if self.holds(family, &labels, room.own) {
             return labels;
         }
-        self.folded += 1;
-        let of_service = folded(labels, &[ENDPOINT, METHOD, EXTERNAL_SERVICE]);
-        if self.holds(family, &of_service, room.of_service) {
-            return of_service;
-        }
-        let of_all = folded(of_service, &[SERVICE_NAME, ENVIRONMENT]);
-        self.holds(family, &of_all, usize::MAX);
-        of_all
+        let of_service = folded(labels.clone(), &[ENDPOINT, METHOD, EXTERNAL_SERVICE]);
+        let coarser = if self.holds(family, &of_service, room.of_service) {
+            of_service
+        } else {
+            let of_all = folded(of_service, &[SERVICE_NAME, ENVIRONMENT]);
+            self.holds(family, &of_all, usize::MAX);
+            of_all
+        };
+        self.folded += u64::from(coarser != labels);
+        coarser
     }
 
     /// Whether the family has the label set, or takes it as one of its first `room`.

@@ -1,4 +1,5 @@
 //! The integration tests.
+mod metrics;
 mod signals;
 mod transport;
 
