@@ -1,4 +1,5 @@
 //! The integration tests.
+mod cli;
 mod metrics;
 mod signals;
 mod transport;
