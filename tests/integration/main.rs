@@ -1,7 +1,12 @@
 //! The integration tests.
 mod cli;
+
+mod fixtures;
+mod generate;
 mod metrics;
+mod model;
+mod order_and_split;
+mod reference;
 mod signals;
 mod transport;
-
 mod walk;
