@@ -36,6 +36,12 @@ pub(super) fn keep<T>(kept: &mut Vec<T>, limit: usize, item: T) -> bool {
     room
 }
 
+/// The room of a list for items of another lifetime: collecting into the same layout keeps it.
+pub(super) fn emptied<A, B>(mut list: Vec<A>) -> Vec<B> {
+    list.clear();
+    list.into_iter().filter_map(|_| None).collect()
+}
+
 /// The events of one span that are kept: the first ones, but rather those with an exception.
 #[derive(Debug, Default)]
 pub(super) struct KeptEvents<'a> {
@@ -73,6 +79,16 @@ impl<'a> KeptEvents<'a> {
             .get_or_insert_with(|| events.iter().filter(|event| !has_exception(event)).count());
         if self.late.len() < plain && has_exception(&event) {
             self.late.push(event);
+        }
+    }
+
+    /// The same lists without content, for another item.
+    pub(super) fn emptied<'b>(self) -> KeptEvents<'b> {
+        KeptEvents {
+            events: emptied(self.events),
+            plain: None,
+            late: emptied(self.late),
+            dropped: 0,
         }
     }
 
@@ -132,6 +148,14 @@ mod tests {
         let (dropped, events) = kept.finish();
         let times = events.iter().map(|event| event.time_unix_nano).collect();
         (dropped, times)
+    }
+
+    #[test]
+    fn an_emptied_list_keeps_its_room() {
+        let list: Vec<&[u8]> = vec![b"a", b"b", b"c"];
+        let room = list.capacity();
+        let list: Vec<&'static [u8]> = emptied(list);
+        assert_eq!((list.len(), list.capacity()), (0, room));
     }
 
     #[test]

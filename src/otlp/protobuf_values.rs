@@ -246,6 +246,16 @@ pub(super) struct Elements<'a> {
 const NO_FIELDS: Fields<'static> = Fields { input: b"", key: 0 };
 
 impl<'a> Elements<'a> {
+    /// The messages under one number of a message.
+    pub(super) fn of_message(message: &'a [u8], number: u32) -> Self {
+        Self {
+            current: Fields::numbered(message, number),
+            lists: NO_FIELDS,
+            values: NO_FIELDS,
+            depth: 0,
+        }
+    }
+
     pub(super) fn of_array(list: &Nested<'a>) -> Option<Self> {
         Self::new(list, ARRAY)
     }
@@ -321,16 +331,14 @@ impl<'a> Elements<'a> {
     }
 
     pub(super) fn next_attribute(&mut self) -> Option<Attribute<'a>> {
-        let mut attribute = any_attribute::<false>(self.next()?, self.depth, NESTING).ok()?;
+        let message = self.next()?;
+        let mut attribute = match simple_attribute(message) {
+            Some(attribute) => attribute,
+            None => any_attribute::<false>(message, self.depth, NESTING).ok()?,
+        };
         if self.depth >= VALUE_DEPTH {
             attribute.value = TOO_DEEP;
         }
         Some(attribute)
     }
-}
-
-/// Reads a `KeyValue` of a message that has been checked.
-#[inline]
-pub(super) fn checked_attribute(message: &[u8]) -> Option<Attribute<'_>> {
-    simple_attribute(message).or_else(|| any_attribute::<false>(message, 0, NESTING).ok())
 }

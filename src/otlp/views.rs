@@ -1,7 +1,8 @@
 //! Borrowed views of what a request holds, the same for protobuf and JSON. Text is bytes as sent:
 //! it may be invalid UTF-8 until somebody keeps it.
 
-use super::protobuf_values::{Elements, Fields, checked_attribute};
+use super::json_values::JsonElements;
+use super::protobuf_values::Elements;
 
 /// Lists and maps within each other that are shown; what is deeper is [`TOO_DEEP`].
 pub(super) const VALUE_DEPTH: u8 = 16;
@@ -140,8 +141,8 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn items(&self) -> Items<'a> {
         Items(match self {
-            Value::Array(list) => Elements::of_array(list),
-            _ => None,
+            Value::Array(list) => Source::list(list, Elements::of_array),
+            _ => Source::Nothing,
         })
     }
 
@@ -150,33 +151,62 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn entries(&self) -> Entries<'a> {
         Entries(match self {
-            Value::Map(list) => Elements::of_map(list),
-            _ => None,
+            Value::Map(list) => Source::list(list, Elements::of_map),
+            _ => Source::Nothing,
         })
     }
 }
 
 /// Goes over the values of a list: see [`Value::items`].
 #[derive(Clone, Debug)]
-pub struct Items<'a>(Option<Elements<'a>>);
+pub struct Items<'a>(Source<'a>);
 
 impl<'a> Iterator for Items<'a> {
     type Item = Value<'a>;
 
     fn next(&mut self) -> Option<Value<'a>> {
-        self.0.as_mut()?.next_value()
+        match &mut self.0 {
+            Source::Nothing => None,
+            Source::Protobuf(elements) => elements.next_value(),
+            Source::Json(elements) => elements.next_value(),
+        }
     }
 }
 
 /// Goes over the keys and values of a map: see [`Value::entries`].
 #[derive(Clone, Debug)]
-pub struct Entries<'a>(Option<Elements<'a>>);
+pub struct Entries<'a>(Source<'a>);
 
 impl<'a> Iterator for Entries<'a> {
     type Item = Attribute<'a>;
 
     fn next(&mut self) -> Option<Attribute<'a>> {
-        self.0.as_mut()?.next_attribute()
+        match &mut self.0 {
+            Source::Nothing => None,
+            Source::Protobuf(elements) => elements.next_attribute(),
+            Source::Json(elements) => elements.next_attribute(),
+        }
+    }
+}
+
+/// Where elements come from.
+#[derive(Clone, Debug)]
+enum Source<'a> {
+    Nothing,
+    Protobuf(Elements<'a>),
+    Json(JsonElements<'a>),
+}
+
+impl<'a> Source<'a> {
+    fn list(list: &Nested<'a>, protobuf: fn(&Nested<'a>) -> Option<Elements<'a>>) -> Self {
+        match *list {
+            Nested::Json { text, arena, depth } => Self::json(text, arena, depth + 1),
+            _ => protobuf(list).map_or(Self::Nothing, Self::Protobuf),
+        }
+    }
+
+    fn json(text: &'a [u8], arena: &'a bumpalo::Bump, depth: u8) -> Self {
+        JsonElements::new(text, arena, depth).map_or(Self::Nothing, Self::Json)
     }
 }
 
@@ -186,9 +216,12 @@ impl<'a> Attributes<'a> {
     pub fn iter(&self) -> AttributesIter<'a> {
         AttributesIter {
             left: EVENT_ATTRIBUTES,
-            fields: match *self {
-                Attributes::Protobuf { bytes, field } => Some(Fields::numbered(bytes, field)),
-                _ => None,
+            source: match *self {
+                Attributes::None => Source::Nothing,
+                Attributes::Protobuf { bytes, field } => {
+                    Source::Protobuf(Elements::of_message(bytes, field))
+                }
+                Attributes::Json { text, arena } => Source::json(text, arena, 0),
             },
         }
     }
@@ -207,7 +240,7 @@ impl<'a> IntoIterator for &Attributes<'a> {
 #[derive(Clone, Debug)]
 pub struct AttributesIter<'a> {
     left: usize,
-    fields: Option<Fields<'a>>,
+    source: Source<'a>,
 }
 
 impl<'a> Iterator for AttributesIter<'a> {
@@ -215,7 +248,11 @@ impl<'a> Iterator for AttributesIter<'a> {
 
     fn next(&mut self) -> Option<Attribute<'a>> {
         self.left = self.left.checked_sub(1)?;
-        checked_attribute(self.fields.as_mut()?.next()?)
+        match &mut self.source {
+            Source::Nothing => None,
+            Source::Protobuf(elements) => elements.next_attribute(),
+            Source::Json(elements) => elements.next_attribute(),
+        }
     }
 }
 

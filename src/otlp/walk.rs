@@ -1,6 +1,6 @@
 //! The one way from a request's bytes to what is in it.
 
-use super::{Encoding, Limits, Refusal, Visitor, protobuf};
+use super::{Encoding, Limits, Refusal, Visitor, json, protobuf};
 
 /// How much a request holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -26,7 +26,7 @@ pub fn walk(
 ) -> Result<Counts, Refusal> {
     match encoding {
         Encoding::Protobuf => protobuf::walk(body, limits, visitor),
-        Encoding::Json => Err(Refusal::Malformed("JSON is not read yet".to_owned())),
+        Encoding::Json => json::walk(body, limits, visitor),
     }
 }
 

@@ -1,0 +1,566 @@
+//! A pull parser for JSON: nothing is built, text is lent. Syntax is RFC 8259, but for bytes inside
+//! strings, which need not be UTF-8.
+
+use std::borrow::Cow;
+
+use bumpalo::Bump;
+
+use super::Refusal;
+
+/// How deep arrays and objects may be nested.
+const DEPTH: u32 = 64;
+
+/// Names longer than this once unescaped are nobody's.
+const NAME: usize = 32;
+
+/// Why reading stopped. Boxed, to keep results small where all goes well.
+#[derive(Debug)]
+pub(super) struct Fault(Box<Problem>);
+
+#[derive(Debug)]
+struct Problem {
+    /// Where in the document, from the root: `spans[3].kind`.
+    path: String,
+    /// The field that the path begins with stands beside the one that was being read.
+    beside: bool,
+    refusal: Refusal,
+}
+
+impl Fault {
+    #[cold]
+    pub(super) fn in_field(mut self, name: &[u8]) -> Self {
+        if self.0.beside {
+            self.0.beside = false;
+        } else {
+            let name = String::from_utf8_lossy(&name[..name.len().min(NAME)]);
+            self.prefix(&name);
+        }
+        self
+    }
+
+    #[cold]
+    fn in_element(mut self, index: usize) -> Self {
+        self.prefix(&format!("[{index}]"));
+        self
+    }
+
+    /// In a field of the same object as the one that is being read.
+    #[cold]
+    pub(super) fn in_field_beside(mut self, name: &str) -> Self {
+        self.prefix(name);
+        self.0.beside = true;
+        self
+    }
+
+    fn prefix(&mut self, step: &str) {
+        let path = &mut self.0.path;
+        if !path.is_empty() && !path.starts_with('[') {
+            path.insert(0, '.');
+        }
+        path.insert_str(0, step);
+    }
+}
+
+impl From<Refusal> for Fault {
+    #[cold]
+    fn from(refusal: Refusal) -> Self {
+        Self(Box::new(Problem {
+            path: String::new(),
+            beside: false,
+            refusal,
+        }))
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let Problem { path, refusal, .. } = *fault.0;
+        match refusal {
+            Refusal::Malformed(reason) if !path.is_empty() => {
+                Refusal::Malformed(format!("{path}: {reason}"))
+            }
+            other => other,
+        }
+    }
+}
+
+/// A string as it stands between its quotes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a> {
+    pub(super) raw: &'a [u8],
+    escaped: bool,
+}
+
+impl<'a> Text<'a> {
+    /// Its characters; unescaped into the arena only when there is something to unescape.
+    #[inline]
+    pub(super) fn unescape<'s>(self, arena: &'s Bump) -> &'s [u8]
+    where
+        'a: 's,
+    {
+        if !self.escaped {
+            return self.raw;
+        }
+        // An escape is never shorter than what it stands for.
+        let buffer = arena.alloc_slice_fill_copy(self.raw.len(), 0);
+        let length = unescape(self.raw, buffer);
+        &buffer[..length]
+    }
+
+    /// Its characters, for the moment.
+    pub(super) fn unescaped(self) -> Cow<'a, [u8]> {
+        if !self.escaped {
+            return Cow::Borrowed(self.raw);
+        }
+        let mut buffer = vec![0; self.raw.len()];
+        let length = unescape(self.raw, &mut buffer);
+        buffer.truncate(length);
+        Cow::Owned(buffer)
+    }
+
+    /// As the name of a field. Longer ones than any name become the empty name.
+    #[inline]
+    fn name<'s>(self, buffer: &'s mut [u8; NAME]) -> &'s [u8]
+    where
+        'a: 's,
+    {
+        if !self.escaped {
+            return self.raw;
+        }
+        // Six bytes are the longest escape of one.
+        let mut unescaped = [0; 6 * NAME];
+        if self.raw.len() > unescaped.len() {
+            return b"";
+        }
+        let length = unescape(self.raw, &mut unescaped);
+        match buffer.get_mut(..length) {
+            Some(name) => {
+                name.copy_from_slice(&unescaped[..length]);
+                name
+            }
+            None => b"",
+        }
+    }
+}
+
+/// Unescapes a string that has been checked; `into` is at least as long. Gives the length.
+fn unescape(raw: &[u8], into: &mut [u8]) -> usize {
+    let mut length = 0;
+    let mut put = |bytes: &[u8]| {
+        into[length..length + bytes.len()].copy_from_slice(bytes);
+        length += bytes.len();
+    };
+    let mut rest = raw;
+    while !rest.is_empty() {
+        let plain = rest.iter().position(|byte| *byte == b'\\');
+        let (before, escape) = rest.split_at(plain.unwrap_or(rest.len()));
+        put(before);
+        rest = match escape {
+            [_, b'u', after @ ..] => {
+                let (character, after) = unescape_unicode(after);
+                put(character.encode_utf8(&mut [0; 4]).as_bytes());
+                after
+            }
+            [_, byte, after @ ..] => {
+                put(&[match byte {
+                    b'b' => 0x08,
+                    b'f' => 0x0c,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    other => *other,
+                }]);
+                after
+            }
+            _ => b"",
+        };
+    }
+    length
+}
+
+/// The character after `\u`, and what follows it. A surrogate without its other half is U+FFFD.
+fn unescape_unicode(text: &[u8]) -> (char, &[u8]) {
+    let (unit, rest) = utf16_unit(text);
+    if let (0xd800..0xdc00, [b'\\', b'u', low @ ..]) = (unit, rest) {
+        let (low, after) = utf16_unit(low);
+        if (0xdc00..0xe000).contains(&low) {
+            let scalar = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+            return (char::from_u32(scalar).unwrap_or('\u{fffd}'), after);
+        }
+    }
+    (char::from_u32(unit).unwrap_or('\u{fffd}'), rest)
+}
+
+fn utf16_unit(text: &[u8]) -> (u32, &[u8]) {
+    let (digits, rest) = text.split_at(text.len().min(4));
+    let unit = digits.iter().fold(0, |unit, digit| {
+        unit << 4 | char::from(*digit).to_digit(16).unwrap_or_default()
+    });
+    (unit, rest)
+}
+
+/// Reads a document from its beginning on.
+#[derive(Clone, Debug)]
+pub(super) struct Parser<'a> {
+    text: &'a [u8],
+    rest: &'a [u8],
+    /// Arrays and objects that are open.
+    depth: u32,
+}
+
+impl<'a> Parser<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            rest: text,
+            depth: 0,
+        }
+    }
+
+    #[cold]
+    pub(super) fn fault(&self, reason: &str) -> Fault {
+        let at = self.text.len() - self.rest.len();
+        Refusal::Malformed(format!("{reason} at byte {at}")).into()
+    }
+
+    /// Refuses whatever follows the document.
+    pub(super) fn end(&mut self) -> Result<(), Fault> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.fault("something follows the end")),
+        }
+    }
+
+    /// The next byte that is not white space; it is not consumed.
+    #[inline]
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.rest {
+                [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] => self.rest = rest,
+                [byte, ..] => return Some(*byte),
+                [] => return None,
+            }
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, expected: u8, reason: &str) -> Result<(), Fault> {
+        if self.peek() == Some(expected) {
+            self.rest = &self.rest[1..];
+            Ok(())
+        } else {
+            Err(self.fault(reason))
+        }
+    }
+
+    #[inline]
+    fn open(&mut self, bracket: u8, reason: &str) -> Result<(), Fault> {
+        self.take(bracket, reason)?;
+        self.depth += 1;
+        if self.depth > DEPTH {
+            return Err(self.fault("arrays and objects are nested more than 64 deep"));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn literal(&mut self, literal: &[u8]) -> Result<(), Fault> {
+        match self.rest.strip_prefix(literal) {
+            Some(rest) => {
+                self.rest = rest;
+                Ok(())
+            }
+            None => Err(self.fault("expected a JSON value")),
+        }
+    }
+
+    /// Whether `null` comes next; consumed if so.
+    #[inline]
+    pub(super) fn null(&mut self) -> Result<bool, Fault> {
+        if self.peek() != Some(b'n') {
+            return Ok(false);
+        }
+        self.literal(b"null").map(|()| true)
+    }
+
+    /// Reads an object. The reader of a field gets its name and must consume its value; a field
+    /// that is `null` is passed over, as if it were not there.
+    #[inline]
+    pub(super) fn object(
+        &mut self,
+        mut field: impl FnMut(&mut Self, &[u8]) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.open(b'{', "expected an object")?;
+        let mut buffer = [0; NAME];
+        let mut first = true;
+        while let Some(key) = self.next_key(first)? {
+            first = false;
+            let name = key.name(&mut buffer);
+            if !self.null()? {
+                field(self, name).map_err(|fault| fault.in_field(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads an array. The reader of an element must consume it; one that is `null` is passed over.
+    #[inline]
+    pub(super) fn array(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.open(b'[', "expected an array")?;
+        let mut index = 0;
+        while self.next_element(index == 0)? {
+            if !self.null()? {
+                element(self).map_err(|fault| fault.in_element(index))?;
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+
+    /// Enters an array whose elements are read with [`Self::next_element`].
+    pub(super) fn enter_array(&mut self) -> Result<(), Fault> {
+        self.open(b'[', "expected an array")
+    }
+
+    /// Whether an array that has been entered goes on.
+    #[inline]
+    pub(super) fn next_element(&mut self, first: bool) -> Result<bool, Fault> {
+        match self.peek() {
+            Some(b']') => {
+                self.rest = &self.rest[1..];
+                self.depth -= 1;
+                return Ok(false);
+            }
+            Some(b',') if !first => self.rest = &self.rest[1..],
+            Some(_) if first => {}
+            _ => return Err(self.fault("expected `,` or `]`")),
+        }
+        Ok(true)
+    }
+
+    /// The next key of an object that has been entered, up to its value.
+    #[inline]
+    fn next_key(&mut self, first: bool) -> Result<Option<Text<'a>>, Fault> {
+        match self.peek() {
+            Some(b'}') => {
+                self.rest = &self.rest[1..];
+                self.depth -= 1;
+                return Ok(None);
+            }
+            Some(b',') if !first => self.rest = &self.rest[1..],
+            Some(_) if first => {}
+            _ => return Err(self.fault("expected `,` or `}`")),
+        }
+        self.key().map(Some)
+    }
+
+    #[inline]
+    fn key(&mut self) -> Result<Text<'a>, Fault> {
+        if self.peek() != Some(b'"') {
+            return Err(self.fault("expected a key"));
+        }
+        let key = self.string()?;
+        self.take(b':', "expected `:`")?;
+        Ok(key)
+    }
+
+    /// From the value of a field on: a later field of the same object, the last of that name. The
+    /// parser given stands before its value.
+    pub(super) fn later_field(&self, name: &[u8]) -> Result<Option<Self>, Fault> {
+        let mut ahead = self.clone();
+        let mut found = None;
+        let mut buffer = [0; NAME];
+        ahead.skip()?;
+        while let Some(key) = ahead.next_key(false)? {
+            if ahead.null()? {
+                continue;
+            }
+            if key.name(&mut buffer) == name {
+                found = Some(ahead.clone());
+            }
+            ahead.skip()?;
+        }
+        Ok(found)
+    }
+
+    /// Reads a string.
+    #[inline]
+    pub(super) fn string(&mut self) -> Result<Text<'a>, Fault> {
+        self.take(b'"', "expected a string")?;
+        let start = self.rest;
+        let mut rest = start;
+        let mut escaped = false;
+        loop {
+            while let Some(chunk) = rest.first_chunk() {
+                let special = special_bytes(u64::from_le_bytes(*chunk));
+                if special != 0 {
+                    rest = &rest[special.trailing_zeros() as usize / 8..];
+                    break;
+                }
+                rest = &rest[8..];
+            }
+            match rest {
+                [b'"', after @ ..] => {
+                    let raw = &start[..start.len() - rest.len()];
+                    self.rest = after;
+                    return Ok(Text { raw, escaped });
+                }
+                [b'\\', after @ ..] => {
+                    escaped = true;
+                    rest = match after {
+                        [
+                            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                            after @ ..,
+                        ] => after,
+                        [b'u', a, b, c, d, after @ ..]
+                            if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+                        {
+                            after
+                        }
+                        _ => {
+                            self.rest = rest;
+                            return Err(self.fault("an escape that does not exist"));
+                        }
+                    };
+                }
+                [0x20..=0xff, after @ ..] => rest = after,
+                _ => {
+                    self.rest = rest;
+                    return Err(self.fault("a string lacks its end or holds a control character"));
+                }
+            }
+        }
+    }
+
+    /// Reads a number, as its text.
+    pub(super) fn number(&mut self) -> Result<&'a [u8], Fault> {
+        self.peek();
+        let start = self.rest;
+        let mut rest = start.strip_prefix(b"-").unwrap_or(start);
+        rest = match rest {
+            [b'0', after @ ..] => after,
+            [b'1'..=b'9', ..] => after_digits(rest),
+            _ => return Err(self.fault("expected a number")),
+        };
+        if let [b'.', after @ ..] = rest {
+            rest = self.some_digits(after)?;
+        }
+        if let [b'e' | b'E', after @ ..] = rest {
+            let after = match after {
+                [b'+' | b'-', after @ ..] => after,
+                _ => after,
+            };
+            rest = self.some_digits(after)?;
+        }
+        self.rest = rest;
+        Ok(&start[..start.len() - rest.len()])
+    }
+
+    fn some_digits(&self, text: &'a [u8]) -> Result<&'a [u8], Fault> {
+        let after = after_digits(text);
+        if after.len() == text.len() {
+            return Err(self.fault("a number lacks digits"));
+        }
+        Ok(after)
+    }
+
+    /// Reads `true` or `false`.
+    pub(super) fn boolean(&mut self) -> Result<bool, Fault> {
+        match self.peek() {
+            Some(b't') => self.literal(b"true").map(|()| true),
+            Some(b'f') => self.literal(b"false").map(|()| false),
+            _ => Err(self.fault("expected true or false")),
+        }
+    }
+
+    /// Whether a string comes next.
+    #[inline]
+    pub(super) fn at_string(&mut self) -> bool {
+        self.peek() == Some(b'"')
+    }
+
+    /// The text of a value that the reader consumes.
+    #[inline]
+    pub(super) fn text_of(
+        &mut self,
+        reader: impl FnOnce(&mut Self) -> Result<(), Fault>,
+    ) -> Result<&'a [u8], Fault> {
+        self.peek();
+        let start = self.rest;
+        reader(self)?;
+        Ok(&start[..start.len() - self.rest.len()])
+    }
+
+    /// Reads any value, checking its syntax only.
+    pub(super) fn skip(&mut self) -> Result<(), Fault> {
+        let floor = self.depth;
+        // Bit by bit, innermost last: whether what is open here is an array.
+        let mut arrays = 0_u64;
+        loop {
+            let mut first = false;
+            match self.peek() {
+                Some(b'"') => {
+                    self.string()?;
+                }
+                Some(b'{') => {
+                    self.open(b'{', "")?;
+                    arrays <<= 1;
+                    first = true;
+                }
+                Some(b'[') => {
+                    self.open(b'[', "")?;
+                    arrays = arrays << 1 | 1;
+                    first = true;
+                }
+                Some(b't') => self.literal(b"true")?,
+                Some(b'f') => self.literal(b"false")?,
+                Some(b'n') => self.literal(b"null")?,
+                Some(b'-' | b'0'..=b'9') => {
+                    self.number()?;
+                }
+                _ => return Err(self.fault("expected a JSON value")),
+            }
+            // Up to the next value, leaving what ends here.
+            loop {
+                if self.depth == floor {
+                    return Ok(());
+                }
+                let goes_on = if arrays & 1 == 1 {
+                    self.next_element(first)?
+                } else {
+                    self.next_key(first)?.is_some()
+                };
+                if goes_on {
+                    break;
+                }
+                first = false;
+                arrays >>= 1;
+            }
+        }
+    }
+}
+
+fn after_digits(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    while let [b'0'..=b'9', after @ ..] = rest {
+        rest = after;
+    }
+    rest
+}
+
+/// The high bit of each byte that is a quote, a backslash or a control character. Bits above the
+/// lowest one that is set may be wrong.
+#[inline]
+fn special_bytes(chunk: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let quote = chunk ^ (ONES * 0x22);
+    let backslash = chunk ^ (ONES * 0x5c);
+    let quotes = quote.wrapping_sub(ONES) & !quote;
+    let backslashes = backslash.wrapping_sub(ONES) & !backslash;
+    let controls = chunk.wrapping_sub(ONES * 0x20) & !chunk;
+    (quotes | backslashes | controls) & HIGH
+}
