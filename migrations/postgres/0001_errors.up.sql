@@ -84,9 +84,9 @@ BEGIN
         category               error_category   NOT NULL,
         external_service       VARCHAR(100),
         status_code            INTEGER,
-        total_errors           BIGINT           NOT NULL CHECK (total_errors >= 0),
-        unique_users           BIGINT           NOT NULL CHECK (unique_users >= 0),
-        unlinked_errors        BIGINT           NOT NULL CHECK (unlinked_errors >= 0),
+        total_errors           BIGINT           NOT NULL,
+        unique_users           BIGINT           NOT NULL,
+        unlinked_errors        BIGINT           NOT NULL,
         first_occurrence       TIMESTAMPTZ      NOT NULL,
         last_occurrence        TIMESTAMPTZ      NOT NULL,
         updated_at             TIMESTAMPTZ      NOT NULL
@@ -101,7 +101,7 @@ BEGIN
     CREATE TABLE error_aggregation_users (
         aggregation_id         UUID             NOT NULL,
         user_key               BIGINT           NOT NULL,
-        errors                 BIGINT           NOT NULL CHECK (errors >= 0),
+        errors                 BIGINT           NOT NULL,
         PRIMARY KEY (aggregation_id, user_key)
     );
 
@@ -123,7 +123,7 @@ BEGIN
         category               error_category   NOT NULL,
         first_seen_at          TIMESTAMPTZ      NOT NULL,
         last_seen_at           TIMESTAMPTZ      NOT NULL,
-        total_errors           BIGINT           NOT NULL CHECK (total_errors >= 0),
+        total_errors           BIGINT           NOT NULL,
         status                 TEXT             NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'resolved', 'ignored')),
         resolved_at            TIMESTAMPTZ,
         resolved_by            TEXT,

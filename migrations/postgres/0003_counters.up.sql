@@ -52,8 +52,7 @@ BEGIN
 
     CREATE TABLE writers (
         name                   VARCHAR(255)     NOT NULL PRIMARY KEY CHECK (name <> ''),
-        epoch                  BIGINT           NOT NULL CHECK (epoch > 0),
-        claimed_at             TIMESTAMPTZ      NOT NULL
+        epoch                  BIGINT           NOT NULL CHECK (epoch > 0)
     );
 
     CREATE TABLE leases (

@@ -84,9 +84,9 @@ CREATE TABLE error_aggregations (
                             'database', 'file_system', 'network', 'application', 'unknown')),
     external_service TEXT    CHECK (length(external_service) <= 100),
     status_code      INTEGER CHECK (status_code BETWEEN -2147483648 AND 2147483647),
-    total_errors     INTEGER NOT NULL CHECK (total_errors >= 0),
-    unique_users     INTEGER NOT NULL CHECK (unique_users >= 0),
-    unlinked_errors  INTEGER NOT NULL CHECK (unlinked_errors >= 0),
+    total_errors     INTEGER NOT NULL,
+    unique_users     INTEGER NOT NULL,
+    unlinked_errors  INTEGER NOT NULL,
     first_occurrence INTEGER NOT NULL,
     last_occurrence  INTEGER NOT NULL,
     updated_at       INTEGER NOT NULL
@@ -101,7 +101,7 @@ CREATE INDEX error_aggregations_external_service ON error_aggregations (external
 CREATE TABLE error_aggregation_users (
     aggregation_id TEXT    NOT NULL CHECK (length(aggregation_id) = 36),
     user_key       INTEGER NOT NULL,
-    errors         INTEGER NOT NULL CHECK (errors >= 0),
+    errors         INTEGER NOT NULL,
     PRIMARY KEY (aggregation_id, user_key)
 ) STRICT, WITHOUT ROWID;
 
@@ -125,7 +125,7 @@ CREATE TABLE error_groups (
                             'database', 'file_system', 'network', 'application', 'unknown')),
     first_seen_at    INTEGER NOT NULL,
     last_seen_at     INTEGER NOT NULL,
-    total_errors     INTEGER NOT NULL CHECK (total_errors >= 0),
+    total_errors     INTEGER NOT NULL,
     status           TEXT    NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'resolved', 'ignored')),
     resolved_at      INTEGER,
     resolved_by      TEXT,

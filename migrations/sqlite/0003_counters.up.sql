@@ -50,8 +50,7 @@ CREATE TABLE metric_totals (
 
 CREATE TABLE writers (
     name       TEXT    NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 255),
-    epoch      INTEGER NOT NULL CHECK (epoch > 0),
-    claimed_at INTEGER NOT NULL
+    epoch      INTEGER NOT NULL CHECK (epoch > 0)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE leases (

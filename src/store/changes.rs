@@ -79,7 +79,7 @@ pub struct UserDelta {
 }
 
 /// What a transaction reads of a group before it changes it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct GroupState {
     /// Primary key.
     pub fingerprint: Fingerprint,

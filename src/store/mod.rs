@@ -2,17 +2,25 @@
 //! requests, driven by a list of changes; `reader` is everybody else's.
 
 mod changes;
+mod connect;
+mod effects;
 mod error;
 mod filter;
+pub mod migrate;
 mod new_error;
+pub mod postgres;
 mod reader;
+mod rebuild;
 mod repository;
+mod rows;
+pub mod sqlite;
 mod types;
 
 pub use changes::{
     AggregationDelta, Changes, GroupDelta, GroupState, Labels, MetricFamily, MetricTotal,
     Regression, RequestTotalsDelta, StoredTrace, TraceIdentity, TraceWrite, UserDelta,
 };
+pub use connect::{DatabaseSettings, connect, connect_reader};
 pub use error::StoreError;
 pub use filter::{
     AggregationFilter, Check, Cursor, ErrorFilter, ErrorStats, GroupFilter, Mismatch, NoCursor,
@@ -169,8 +177,8 @@ pub trait Ingest: Send {
     /// Steps 3 to 6 of the transaction, in that order, each sorted by key.
     async fn apply(&mut self, changes: &Changes) -> Result<(), StoreError>;
 
-    /// Puts a group's state to work: new counts from the rows themselves, for every hour in the
-    /// range. One transaction. Returns the hours changed.
+    /// Repairs the counts of every hour in the range from the rows themselves, each hour in a
+    /// transaction of its own. Returns how many rows of `error_aggregations` were wrong.
     async fn rebuild_aggregations(
         &mut self,
         from: Option<Hour>,

@@ -52,6 +52,10 @@ pub enum Limit {
 
 /// One database's way of reading.
 pub trait Dialect: Database {
+    /// Whether statements are prepared under a name and kept: a pooler in transaction mode does
+    /// not bear that.
+    const NAMED_STATEMENTS: bool;
+
     /// SQL around a bound string that is true when `tags` holds it.
     const HAS_TAG: [&'static str; 2];
 
@@ -107,7 +111,9 @@ macro_rules! values_and_rows {
             F: FnMut(Self::Row) -> Result<(), sqlx::Error> + Send,
         {
             // Safe: a `Statement` is made of texts of the program and of bound values only.
-            let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(connection);
+            let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments)
+                .persistent(Self::NAMED_STATEMENTS)
+                .fetch(connection);
             while let Some(row) = rows.try_next().await? {
                 each(row)?;
             }
@@ -117,6 +123,7 @@ macro_rules! values_and_rows {
 }
 
 impl Dialect for Sqlite {
+    const NAMED_STATEMENTS: bool = true;
     const HAS_TAG: [&'static str; 2] = [
         "EXISTS (SELECT 1 FROM json_each(api_errors.tags) WHERE json_each.value = ",
         ")",
@@ -146,6 +153,7 @@ impl Dialect for Sqlite {
 }
 
 impl Dialect for Postgres {
+    const NAMED_STATEMENTS: bool = false;
     const HAS_TAG: [&'static str; 2] = ["tags @> jsonb_build_array(CAST(", " AS TEXT))"];
     const BY_BYTES: &'static str = "COLLATE \"C\"";
 

@@ -4,7 +4,7 @@
 mod dialect;
 mod errors;
 mod hours;
-mod rows;
+pub(super) mod rows;
 mod statement;
 mod verify;
 

@@ -4,17 +4,14 @@
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
+use crate::store::rows::error_columns_read;
+
 use crate::domain::{Aggregation, ApiError, Dimensions, ErrorGroup};
 
 use super::Dialect;
 
 /// The columns of [`api_error`].
-pub(super) const ERROR_COLUMNS: &str = "\
-    id, user_id, request_id, endpoint, method, error_code, error_message, error_stack, \
-    CAST(severity AS TEXT) AS severity, CAST(category AS TEXT) AS category, status_code, request_body, request_headers, response_body, external_service, \
-    external_error_code, external_error_message, context, tags, resolved, resolved_at, \
-    resolved_by, resolution, ip_address, user_agent, created_at, service_name, service_version, \
-    environment, trace_id, span_id, fingerprint, aggregation_id, received_at, deleted_at";
+pub(super) const ERROR_COLUMNS: &str = error_columns_read!();
 
 /// The columns of [`aggregation`].
 pub(super) const AGGREGATION_COLUMNS: &str = "\
@@ -34,7 +31,7 @@ fn json<DB: Dialect>(row: &DB::Row, column: &str) -> Result<Option<Value>, sqlx:
 }
 
 /// A row of `api_errors`.
-pub(super) fn api_error<DB: Dialect>(row: &DB::Row) -> Result<ApiError, sqlx::Error> {
+pub(in crate::store) fn api_error<DB: Dialect>(row: &DB::Row) -> Result<ApiError, sqlx::Error> {
     let Json(context): Json<Map<String, Value>> = DB::get(row, "context")?;
     let Json(tags): Json<Vec<String>> = DB::get(row, "tags")?;
     Ok(ApiError {
@@ -77,7 +74,7 @@ pub(super) fn api_error<DB: Dialect>(row: &DB::Row) -> Result<ApiError, sqlx::Er
 }
 
 /// The dimensions of a row of `api_errors` or `error_aggregations`.
-pub(super) fn dimensions<DB: Dialect>(row: &DB::Row) -> Result<Dimensions, sqlx::Error> {
+pub(in crate::store) fn dimensions<DB: Dialect>(row: &DB::Row) -> Result<Dimensions, sqlx::Error> {
     Ok(Dimensions {
         service_name: DB::get(row, "service_name")?,
         environment: DB::get(row, "environment")?,

@@ -1,0 +1,492 @@
+//! The writer's side on PostgreSQL: one connection, arrays unnested in the order of their keys, so
+//! that no two writers wait for each other in a circle. A call that gets no answer in time gives
+//! the connection up.
+
+mod apply;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{
+    AssertSqlSafe, Executor, PgConnection, Postgres,
+    postgres::{PgArguments, PgRow},
+    query::{Query, QueryAs, QueryScalar},
+};
+use tokio::time::error::Elapsed;
+
+use super::{Access, open::script};
+use crate::{
+    domain::{ApiError, ErrorId, Fingerprint, Hour, RequestDigest, Sighting, Timestamp, TraceKey},
+    store::{
+        Changes, GroupState, Ingest, MetricTotal, StoreError, StoredTrace, TraceIdentity,
+        effects::MetricRow,
+        error::During,
+        reader::rows::api_error,
+        rebuild::{next_hour, rebuild_hour},
+        rows::error_columns_read,
+    },
+};
+
+/// How much longer than the server's limit for a statement we wait for its answer.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The connection that writes.
+pub(super) struct PostgresIngest {
+    /// `None` when the connection was lost.
+    session: Option<Session>,
+    /// How long one call may take.
+    limit: Duration,
+}
+
+/// A connection, and what is known of it.
+struct Session {
+    connection: PgConnection,
+    /// Statements may have names: not behind a pooler.
+    named: bool,
+    /// Begins a transaction; behind a pooler the time limit is set in each.
+    begin: String,
+    in_transaction: bool,
+    /// Something failed in this transaction: COMMIT would roll back without saying so.
+    failed: bool,
+}
+
+/// Calls a method of the session, in time, and gives the connection up when it is lost.
+macro_rules! timed {
+    ($ingest:ident, $during:literal, $work:ident($($argument:expr),*)) => {{
+        let limit = $ingest.limit;
+        let Some(session) = &mut $ingest.session else {
+            return Err(StoreError::given_up($during));
+        };
+        let outcome = tokio::time::timeout(limit, session.$work($($argument),*)).await;
+        $ingest.settle($during, outcome)
+    }};
+}
+
+impl PostgresIngest {
+    pub(super) async fn open(access: &Access) -> Result<Self, StoreError> {
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+        Ok(Self {
+            session: Some(Session {
+                connection: access.connect().await?,
+                named: !access.pooler,
+                begin: if access.pooler {
+                    let limit = access.statement_timeout.as_millis();
+                    format!("{BEGIN}; SET LOCAL statement_timeout = {limit}")
+                } else {
+                    BEGIN.to_owned()
+                },
+                in_transaction: false,
+                failed: false,
+            }),
+            limit: access.statement_timeout + GRACE,
+        })
+    }
+
+    fn settle<T>(
+        &mut self,
+        during: &'static str,
+        outcome: Result<Result<T, StoreError>, Elapsed>,
+    ) -> Result<T, StoreError> {
+        let outcome = outcome.unwrap_or_else(|_| Err(StoreError::no_answer(during)));
+        if let Err(error) = &outcome {
+            if error.lost_connection() {
+                self.session = None;
+            } else if let Some(session) = &mut self.session {
+                session.failed = true;
+            }
+        }
+        outcome
+    }
+}
+
+#[async_trait]
+impl Ingest for PostgresIngest {
+    async fn claim_writer(&mut self, name: &str) -> Result<i64, StoreError> {
+        timed!(self, "claim the writer's name", claim_writer(name))
+    }
+
+    async fn load_metric_totals(&mut self, writer: &str) -> Result<Vec<MetricTotal>, StoreError> {
+        timed!(self, "read metric_totals", load_metric_totals(writer))
+    }
+
+    async fn known_digests(
+        &mut self,
+        digests: &[RequestDigest],
+    ) -> Result<Vec<RequestDigest>, StoreError> {
+        timed!(self, "read request_ledger", known_digests(digests))
+    }
+
+    async fn register_users(&mut self, users: &[String], now: Timestamp) -> Result<(), StoreError> {
+        timed!(self, "register users", register_users(users, now))
+    }
+
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        timed!(self, "begin", begin())
+    }
+
+    async fn hold_writer(&mut self, name: &str, epoch: i64) -> Result<bool, StoreError> {
+        timed!(self, "check the writer's name", hold_writer(name, epoch))
+    }
+
+    async fn insert_ledger(
+        &mut self,
+        digests: &[RequestDigest],
+        now: Timestamp,
+    ) -> Result<Vec<RequestDigest>, StoreError> {
+        timed!(
+            self,
+            "insert into request_ledger",
+            insert_ledger(digests, now)
+        )
+    }
+
+    async fn lock_traces(
+        &mut self,
+        traces: &[TraceIdentity],
+        now: Timestamp,
+    ) -> Result<Vec<StoredTrace>, StoreError> {
+        timed!(self, "lock error_traces", lock_traces(traces, now))
+    }
+
+    async fn read_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ApiError>, StoreError> {
+        timed!(self, "read api_errors", read_errors(ids))
+    }
+
+    async fn lock_groups(
+        &mut self,
+        fingerprints: &[Fingerprint],
+    ) -> Result<Vec<GroupState>, StoreError> {
+        timed!(self, "lock error_groups", lock_groups(fingerprints))
+    }
+
+    async fn apply(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        timed!(self, "write a group", apply(changes))
+    }
+
+    async fn rebuild_aggregations(
+        &mut self,
+        from: Option<Hour>,
+        to: Option<Hour>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        let mut at = from.map_or(Timestamp::from_micros(i64::MIN), Hour::start);
+        loop {
+            let step = timed!(self, "rebuild hours", rebuild_next(at, to, now))?;
+            let Some((hour, changed_rows)) = step else {
+                return Ok(changed);
+            };
+            changed += changed_rows;
+            at = hour.end();
+        }
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        let committed = timed!(self, "commit", commit());
+        match committed {
+            // No answer to COMMIT is no answer to whether it happened.
+            Err(StoreError::Unavailable { source, .. }) if self.session.is_none() => {
+                Err(StoreError::UnknownOutcome { source })
+            }
+            committed => committed,
+        }
+    }
+
+    async fn rollback(&mut self) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        if !session.in_transaction {
+            session.failed = false;
+            return;
+        }
+        let ended = tokio::time::timeout(self.limit, script(&mut session.connection, "ROLLBACK"));
+        if matches!(ended.await, Ok(Ok(()))) {
+            session.in_transaction = false;
+            session.failed = false;
+        } else {
+            self.session = None;
+        }
+    }
+
+    async fn prune_ledger(&mut self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        timed!(self, "prune request_ledger", prune_ledger(before, limit))
+    }
+}
+
+impl Session {
+    fn query(&self, sql: &'static str) -> Query<'static, Postgres, PgArguments> {
+        sqlx::query(sql).persistent(self.named)
+    }
+
+    fn query_as<O>(&self, sql: &'static str) -> QueryAs<'static, Postgres, O, PgArguments>
+    where
+        O: for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        sqlx::query_as(sql).persistent(self.named)
+    }
+
+    fn query_scalar<O>(&self, sql: &'static str) -> QueryScalar<'static, Postgres, O, PgArguments>
+    where
+        (O,): for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        sqlx::query_scalar(sql).persistent(self.named)
+    }
+
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        self.in_transaction = true;
+        // Safe: made of fixed texts and a number.
+        self.connection
+            .execute(AssertSqlSafe(self.begin.clone()))
+            .await
+            .map(drop)
+            .during("begin")
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        if self.failed || !self.in_transaction {
+            return Err(StoreError::Unavailable {
+                during: "commit",
+                source: sqlx::Error::Protocol("there is no transaction to commit".to_owned()),
+                connection_lost: false,
+            });
+        }
+        script(&mut self.connection, "COMMIT")
+            .await
+            .map_err(StoreError::of_commit)?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Begins a transaction unless there is one: behind a pooler every statement needs one. Says
+    /// whether it is to be ended again.
+    async fn ensure_transaction(&mut self) -> Result<bool, StoreError> {
+        if self.in_transaction {
+            return Ok(false);
+        }
+        self.begin().await.map(|()| true)
+    }
+
+    async fn end_if(&mut self, own: bool) -> Result<(), StoreError> {
+        if own { self.commit().await } else { Ok(()) }
+    }
+
+    async fn claim_writer(&mut self, name: &str) -> Result<i64, StoreError> {
+        const SQL: &str = "INSERT INTO writers (name, epoch) VALUES ($1, 1) \
+            ON CONFLICT (name) DO UPDATE SET epoch = writers.epoch + 1 \
+            RETURNING epoch";
+        let own = self.ensure_transaction().await?;
+        let epoch = self
+            .query_scalar(SQL)
+            .bind(name)
+            .fetch_one(&mut self.connection)
+            .await
+            .during("claim the writer's name")?;
+        self.end_if(own).await?;
+        Ok(epoch)
+    }
+
+    async fn load_metric_totals(&mut self, writer: &str) -> Result<Vec<MetricTotal>, StoreError> {
+        const SQL: &str = "SELECT family, labels, value, sum, buckets FROM metric_totals \
+            WHERE writer = $1 ORDER BY family, labels COLLATE \"C\"";
+        let own = self.ensure_transaction().await?;
+        let rows: Vec<MetricRow> = self
+            .query_as(SQL)
+            .bind(writer)
+            .fetch_all(&mut self.connection)
+            .await
+            .during("read metric_totals")?;
+        self.end_if(own).await?;
+        rows.into_iter()
+            .filter_map(|row| row.into_total().transpose())
+            .collect()
+    }
+
+    async fn known_digests(
+        &mut self,
+        digests: &[RequestDigest],
+    ) -> Result<Vec<RequestDigest>, StoreError> {
+        const SQL: &str =
+            "SELECT digest FROM request_ledger WHERE digest = ANY($1) ORDER BY digest";
+        let own = self.ensure_transaction().await?;
+        let known = self
+            .query_scalar(SQL)
+            .bind(digests)
+            .fetch_all(&mut self.connection)
+            .await
+            .during("read request_ledger")?;
+        self.end_if(own).await?;
+        Ok(known)
+    }
+
+    async fn register_users(&mut self, users: &[String], now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO users (id, first_seen_at, last_seen_at) \
+            SELECT id, $2, $2 FROM UNNEST($1::text[]) AS new (id) ORDER BY id COLLATE \"C\" \
+            ON CONFLICT (id) DO NOTHING";
+        let own = self.ensure_transaction().await?;
+        self.query(SQL)
+            .bind(users)
+            .bind(now)
+            .execute(&mut self.connection)
+            .await
+            .during("register users")?;
+        self.end_if(own).await
+    }
+
+    async fn hold_writer(&mut self, name: &str, epoch: i64) -> Result<bool, StoreError> {
+        // Whoever claims the name waits until this transaction ends.
+        const SQL: &str = "SELECT epoch FROM writers WHERE name = $1 FOR SHARE";
+        let current: Option<i64> = self
+            .query_scalar(SQL)
+            .bind(name)
+            .fetch_optional(&mut self.connection)
+            .await
+            .during("check the writer's name")?;
+        Ok(current == Some(epoch))
+    }
+
+    async fn insert_ledger(
+        &mut self,
+        digests: &[RequestDigest],
+        now: Timestamp,
+    ) -> Result<Vec<RequestDigest>, StoreError> {
+        const SQL: &str = "INSERT INTO request_ledger (digest, received_at) \
+            SELECT digest, $2 FROM UNNEST($1::bytea[]) AS new (digest) ORDER BY digest \
+            ON CONFLICT (digest) DO NOTHING RETURNING digest";
+        let mut new: Vec<RequestDigest> = self
+            .query_scalar(SQL)
+            .bind(digests)
+            .bind(now)
+            .fetch_all(&mut self.connection)
+            .await
+            .during("insert into request_ledger")?;
+        new.sort_unstable();
+        Ok(new)
+    }
+
+    async fn lock_traces(
+        &mut self,
+        traces: &[TraceIdentity],
+        now: Timestamp,
+    ) -> Result<Vec<StoredTrace>, StoreError> {
+        // An update that changes nothing locks the row and returns it as it is then.
+        const SQL: &str = "INSERT INTO error_traces \
+            (trace_key, service_name, trace_id, sightings, dropped_sightings, touched_at) \
+            SELECT key, service, trace, '[]', 0, $4 \
+            FROM UNNEST($1::uuid[], $2::text[], $3::text[]) AS new (key, service, trace) \
+            ORDER BY key \
+            ON CONFLICT (trace_key) DO UPDATE SET touched_at = error_traces.touched_at \
+            RETURNING trace_key, sightings, dropped_sightings";
+        if traces.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<_> = traces.iter().map(|trace| trace.key).collect();
+        let services: Vec<_> = traces.iter().map(|trace| &*trace.service_name).collect();
+        let trace_ids: Vec<_> = traces.iter().map(|trace| trace.trace_id).collect();
+        let rows: Vec<(TraceKey, String, i64)> = self
+            .query_as(SQL)
+            .bind(keys)
+            .bind(services)
+            .bind(trace_ids)
+            .bind(now)
+            .fetch_all(&mut self.connection)
+            .await
+            .during("lock error_traces")?;
+        let mut stored = rows
+            .into_iter()
+            .map(|(key, sightings, dropped_sightings)| {
+                Ok(StoredTrace {
+                    key,
+                    sightings: stored_sightings(key, &sightings)?,
+                    dropped_sightings,
+                })
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        stored.sort_unstable_by_key(|trace| trace.key);
+        Ok(stored)
+    }
+
+    async fn read_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ApiError>, StoreError> {
+        // Locked: an operator's decision must not fall between reading and rewriting a row.
+        const SQL: &str = concat!(
+            "SELECT ",
+            error_columns_read!(),
+            " FROM api_errors WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+        );
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.query(SQL)
+            .bind(ids)
+            .fetch_all(&mut self.connection)
+            .await
+            .and_then(|rows| rows.iter().map(api_error::<Postgres>).collect())
+            .during("read api_errors")
+    }
+
+    async fn lock_groups(
+        &mut self,
+        fingerprints: &[Fingerprint],
+    ) -> Result<Vec<GroupState>, StoreError> {
+        const SQL: &str = "SELECT fingerprint, status, resolved_at, resolved_version, total_errors \
+            FROM error_groups WHERE fingerprint = ANY($1) \
+            ORDER BY fingerprint COLLATE \"C\" FOR UPDATE";
+        if fingerprints.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.query_as(SQL)
+            .bind(fingerprints)
+            .fetch_all(&mut self.connection)
+            .await
+            .during("lock error_groups")
+    }
+
+    /// Repairs the first hour at or after `at`; `None` when there is none before `to`.
+    async fn rebuild_next(
+        &mut self,
+        at: Timestamp,
+        to: Option<Hour>,
+        now: Timestamp,
+    ) -> Result<Option<(Hour, u64)>, StoreError> {
+        self.begin().await?;
+        let next = next_hour::<Postgres>(&mut self.connection, at)
+            .await
+            .during("rebuild hours")?
+            .filter(|&hour| to.is_none_or(|to| hour < to));
+        let mut step = None;
+        if let Some(hour) = next {
+            let changed = rebuild_hour::<Postgres>(&mut self.connection, hour, now, " FOR UPDATE")
+                .await
+                .during("rebuild hours")?;
+            step = Some((hour, changed));
+        }
+        self.commit().await?;
+        Ok(step)
+    }
+
+    async fn prune_ledger(&mut self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        // Two replicas that prune at once take different rows.
+        const SQL: &str = "DELETE FROM request_ledger WHERE digest IN ( \
+            SELECT digest FROM request_ledger WHERE received_at < $1 \
+            ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+        let own = self.ensure_transaction().await?;
+        let pruned = self
+            .query(SQL)
+            .bind(before)
+            .bind(i64::from(limit))
+            .execute(&mut self.connection)
+            .await
+            .during("prune request_ledger")?
+            .rows_affected();
+        self.end_if(own).await?;
+        Ok(pruned)
+    }
+}
+
+fn stored_sightings(key: TraceKey, text: &str) -> Result<Vec<Sighting>, StoreError> {
+    serde_json::from_str(text).map_err(|error| {
+        StoreError::Corrupt(format!(
+            "the sightings of error_traces {key} cannot be read: {error}"
+        ))
+    })
+}

@@ -1,0 +1,322 @@
+//! The writer's side on SQLite: one connection, multi-row VALUES, statements prepared once.
+//! `BEGIN IMMEDIATE` locks the whole file, so nothing needs a lock of its own.
+
+mod apply;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use sqlx::{Executor, Sqlite, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::{chunks::Chunked, open};
+use crate::{
+    domain::{ApiError, ErrorId, Fingerprint, Hour, RequestDigest, Sighting, Timestamp, TraceKey},
+    store::{
+        Changes, GroupState, Ingest, MetricTotal, StoreError, StoredTrace, TraceIdentity,
+        effects::MetricRow,
+        error::During,
+        reader::rows::api_error,
+        rebuild::{next_hour, rebuild_hour},
+        rows::error_columns_read,
+    },
+};
+
+/// The connection that writes.
+pub(super) struct SqliteIngest {
+    connection: SqliteConnection,
+    in_transaction: bool,
+    /// The traces of this transaction: a new one is written once, when its content is known.
+    traces: HashMap<TraceKey, TraceIdentity>,
+}
+
+impl SqliteIngest {
+    pub(super) async fn open(options: &SqliteConnectOptions) -> Result<Self, StoreError> {
+        Ok(Self {
+            connection: open::connection(options).await.during("connect")?,
+            in_transaction: false,
+            traces: HashMap::new(),
+        })
+    }
+
+    async fn end(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.in_transaction = false;
+        self.traces.clear();
+        self.connection.execute(sql).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Ingest for SqliteIngest {
+    async fn claim_writer(&mut self, name: &str) -> Result<i64, StoreError> {
+        const SQL: &str = "INSERT INTO writers (name, epoch) VALUES ($1, 1) \
+            ON CONFLICT (name) DO UPDATE SET epoch = writers.epoch + 1 \
+            RETURNING epoch";
+        sqlx::query_scalar(SQL)
+            .bind(name)
+            .fetch_one(&mut self.connection)
+            .await
+            .during("claim the writer's name")
+    }
+
+    async fn load_metric_totals(&mut self, writer: &str) -> Result<Vec<MetricTotal>, StoreError> {
+        const SQL: &str = "SELECT family, labels, value, sum, buckets FROM metric_totals \
+            WHERE writer = $1 ORDER BY family, labels";
+        let rows: Vec<MetricRow> = sqlx::query_as(SQL)
+            .bind(writer)
+            .fetch_all(&mut self.connection)
+            .await
+            .during("read metric_totals")?;
+        rows.into_iter()
+            .filter_map(|row| row.into_total().transpose())
+            .collect()
+    }
+
+    async fn known_digests(
+        &mut self,
+        digests: &[RequestDigest],
+    ) -> Result<Vec<RequestDigest>, StoreError> {
+        static SQL: Chunked =
+            Chunked::list("SELECT digest FROM request_ledger WHERE digest IN (", ")");
+        let mut known = Vec::new();
+        for (sql, piece) in SQL.pieces(digests) {
+            let mut query = sqlx::query_scalar(sql);
+            for digest in piece {
+                query = query.bind(digest);
+            }
+            let found: Vec<RequestDigest> = query
+                .fetch_all(&mut self.connection)
+                .await
+                .during("read request_ledger")?;
+            known.extend(found);
+        }
+        known.sort_unstable();
+        Ok(known)
+    }
+
+    async fn register_users(&mut self, users: &[String], now: Timestamp) -> Result<(), StoreError> {
+        static SQL: Chunked = Chunked::rows(
+            "INSERT INTO users (id, first_seen_at, last_seen_at) VALUES ",
+            3,
+            " ON CONFLICT (id) DO NOTHING",
+        );
+        self.begin().await?;
+        for (sql, piece) in SQL.pieces(users) {
+            let mut query = sqlx::query(sql);
+            for user in piece {
+                query = query.bind(user).bind(now).bind(now);
+            }
+            if let Err(source) = query.execute(&mut self.connection).await {
+                self.rollback().await;
+                return Err(StoreError::of("register users", source));
+            }
+        }
+        // Nothing new: nothing is written, and nothing is waited for.
+        self.commit().await
+    }
+
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        self.connection
+            .execute("BEGIN IMMEDIATE")
+            .await
+            .during("begin")?;
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    async fn hold_writer(&mut self, name: &str, epoch: i64) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT count(*) FROM writers WHERE name = $1 AND epoch = $2";
+        let owned: i64 = sqlx::query_scalar(SQL)
+            .bind(name)
+            .bind(epoch)
+            .fetch_one(&mut self.connection)
+            .await
+            .during("check the writer's name")?;
+        Ok(owned > 0)
+    }
+
+    async fn insert_ledger(
+        &mut self,
+        digests: &[RequestDigest],
+        now: Timestamp,
+    ) -> Result<Vec<RequestDigest>, StoreError> {
+        static SQL: Chunked = Chunked::rows(
+            "INSERT INTO request_ledger (digest, received_at) VALUES ",
+            2,
+            " ON CONFLICT (digest) DO NOTHING RETURNING digest",
+        );
+        let mut new = Vec::with_capacity(digests.len());
+        for (sql, piece) in SQL.pieces(digests) {
+            let mut query = sqlx::query_scalar(sql);
+            for digest in piece {
+                query = query.bind(digest).bind(now);
+            }
+            let inserted: Vec<RequestDigest> = query
+                .fetch_all(&mut self.connection)
+                .await
+                .during("insert into request_ledger")?;
+            new.extend(inserted);
+        }
+        new.sort_unstable();
+        Ok(new)
+    }
+
+    async fn lock_traces(
+        &mut self,
+        traces: &[TraceIdentity],
+        _now: Timestamp,
+    ) -> Result<Vec<StoredTrace>, StoreError> {
+        static SQL: Chunked = Chunked::list(
+            "SELECT trace_key, sightings, dropped_sightings FROM error_traces WHERE trace_key IN (",
+            ")",
+        );
+        let mut known: HashMap<TraceKey, (String, i64)> = HashMap::new();
+        for (sql, piece) in SQL.pieces(traces) {
+            let mut query = sqlx::query_as(sql);
+            for trace in piece {
+                query = query.bind(trace.key);
+            }
+            let rows: Vec<(TraceKey, String, i64)> = query
+                .fetch_all(&mut self.connection)
+                .await
+                .during("read error_traces")?;
+            known.extend(
+                rows.into_iter()
+                    .map(|(key, sightings, dropped)| (key, (sightings, dropped))),
+            );
+        }
+        self.traces
+            .extend(traces.iter().map(|trace| (trace.key, trace.clone())));
+        traces
+            .iter()
+            .map(|trace| {
+                let (sightings, dropped_sightings) = match known.get(&trace.key) {
+                    Some((text, dropped)) => (stored_sightings(trace.key, text)?, *dropped),
+                    None => (Vec::new(), 0),
+                };
+                Ok(StoredTrace {
+                    key: trace.key,
+                    sightings,
+                    dropped_sightings,
+                })
+            })
+            .collect()
+    }
+
+    async fn read_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ApiError>, StoreError> {
+        static SQL: Chunked = Chunked::list(
+            concat!(
+                "SELECT ",
+                error_columns_read!(),
+                " FROM api_errors WHERE id IN ("
+            ),
+            ")",
+        );
+        let mut errors = Vec::with_capacity(ids.len());
+        for (sql, piece) in SQL.pieces(ids) {
+            let mut query = sqlx::query(sql);
+            for id in piece {
+                query = query.bind(id);
+            }
+            let rows = query
+                .fetch_all(&mut self.connection)
+                .await
+                .during("read api_errors")?;
+            for row in rows {
+                errors.push(api_error::<Sqlite>(&row).during("read api_errors")?);
+            }
+        }
+        Ok(errors)
+    }
+
+    async fn lock_groups(
+        &mut self,
+        fingerprints: &[Fingerprint],
+    ) -> Result<Vec<GroupState>, StoreError> {
+        static SQL: Chunked = Chunked::list(
+            "SELECT fingerprint, status, resolved_at, resolved_version, total_errors \
+             FROM error_groups WHERE fingerprint IN (",
+            ")",
+        );
+        let mut groups = Vec::new();
+        for (sql, piece) in SQL.pieces(fingerprints) {
+            let mut query = sqlx::query_as(sql);
+            for fingerprint in piece {
+                query = query.bind(fingerprint);
+            }
+            let found: Vec<GroupState> = query
+                .fetch_all(&mut self.connection)
+                .await
+                .during("read error_groups")?;
+            groups.extend(found);
+        }
+        Ok(groups)
+    }
+
+    async fn apply(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        self.apply_all(changes).await
+    }
+
+    async fn rebuild_aggregations(
+        &mut self,
+        from: Option<Hour>,
+        to: Option<Hour>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        let mut at = from.map_or(Timestamp::from_micros(i64::MIN), Hour::start);
+        loop {
+            self.begin().await?;
+            let hour = match next_hour::<Sqlite>(&mut self.connection, at).await {
+                Ok(Some(hour)) if to.is_none_or(|to| hour < to) => hour,
+                Ok(_) => {
+                    self.rollback().await;
+                    return Ok(changed);
+                }
+                Err(source) => return Err(StoreError::of("rebuild hours", source)),
+            };
+            changed += rebuild_hour::<Sqlite>(&mut self.connection, hour, now, "")
+                .await
+                .during("rebuild hours")?;
+            self.commit().await?;
+            at = hour.end();
+        }
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        let committed = self.end("COMMIT").await;
+        // A COMMIT that failed can leave the transaction open.
+        self.in_transaction = committed.is_err();
+        committed.map_err(StoreError::of_commit)
+    }
+
+    async fn rollback(&mut self) {
+        if !self.in_transaction {
+            return;
+        }
+        if let Err(error) = self.end("ROLLBACK").await {
+            // SQLite rolls back by itself after some errors, such as a full disk.
+            tracing::debug!(%error, "there was nothing left to roll back");
+        }
+    }
+
+    async fn prune_ledger(&mut self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        const SQL: &str = "DELETE FROM request_ledger WHERE digest IN ( \
+            SELECT digest FROM request_ledger WHERE received_at < $1 \
+            ORDER BY received_at LIMIT $2)";
+        sqlx::query(SQL)
+            .bind(before)
+            .bind(limit)
+            .execute(&mut self.connection)
+            .await
+            .map(|done| done.rows_affected())
+            .during("prune request_ledger")
+    }
+}
+
+fn stored_sightings(key: TraceKey, text: &str) -> Result<Vec<Sighting>, StoreError> {
+    serde_json::from_str(text).map_err(|error| {
+        StoreError::Corrupt(format!(
+            "the sightings of error_traces {key} cannot be read: {error}"
+        ))
+    })
+}

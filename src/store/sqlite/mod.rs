@@ -1,0 +1,109 @@
+//! The embedded database: one file, one writer in one process, any number of readers.
+
+mod chunks;
+mod file;
+mod ingest;
+pub(super) mod migrate;
+mod open;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sqlx::{Connection, Sqlite, SqlitePool, sqlite::SqliteConnectOptions};
+
+use self::ingest::SqliteIngest;
+use super::{Ingest, ReadsSql, SqlReader, Store, StoreError};
+
+/// How long a ping waits for a connection and an answer.
+const PING_TIME: Duration = Duration::from_secs(3);
+
+/// A store in an SQLite file.
+pub struct SqliteStore {
+    path: PathBuf,
+    readers: SqlitePool,
+    reader: SqlReader<Sqlite>,
+    user_key: [u8; 16],
+    /// `None` when the file was opened for reading only.
+    writing: Option<Writing>,
+}
+
+/// What only the process that serves the file has.
+struct Writing {
+    options: SqliteConnectOptions,
+    /// Held until the store is dropped: no second process may serve the file.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// The connections for reading.
+    #[must_use]
+    pub fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl ReadsSql for SqliteStore {
+    type Database = Sqlite;
+
+    fn reader(&self) -> &SqlReader<Sqlite> {
+        &self.reader
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn describe(&self) -> String {
+        format!("sqlite, {}", self.path.display())
+    }
+
+    async fn writer(&self) -> Result<Box<dyn Ingest>, StoreError> {
+        let Some(writing) = &self.writing else {
+            return Err(StoreError::Configuration(format!(
+                "{} was opened for reading only",
+                self.path.display()
+            )));
+        };
+        Ok(Box::new(SqliteIngest::open(&writing.options).await?))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        const SQL: &str = "SELECT count(*) FROM settings";
+        let ping = sqlx::query_scalar::<_, i64>(SQL).fetch_one(&self.readers);
+        match tokio::time::timeout(PING_TIME, ping).await {
+            Ok(answer) => answer
+                .map(drop)
+                .map_err(|source| StoreError::of("ping", source)),
+            Err(_) => Err(StoreError::no_answer("ping")),
+        }
+    }
+
+    fn user_hash_key(&self) -> [u8; 16] {
+        self.user_key
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        let Some(writing) = &self.writing else { return };
+        let folded = async {
+            let mut connection = open::connection(&writing.options).await?;
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                .execute(&mut connection)
+                .await?;
+            connection.close().await
+        };
+        // Nothing is lost when this fails: the next start reads the write-ahead log.
+        if let Err(error) = folded.await {
+            tracing::warn!(%error, "the write-ahead log was not folded into the database file");
+        }
+    }
+}
