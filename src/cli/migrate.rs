@@ -45,7 +45,11 @@ pub async fn run(
         },
         MigrateCommand::Status => {
             for version in migrate::status(settings).await? {
-                let state = if version.applied { "applied" } else { "pending" };
+                let state = if version.applied {
+                    "applied"
+                } else {
+                    "pending"
+                };
                 writeln!(out, "{:04} {} {state}", version.number, version.name)?;
             }
         }

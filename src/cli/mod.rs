@@ -2,6 +2,7 @@
 //! every failure into a sentence on stderr and an exit code, here and nowhere else.
 
 mod config;
+pub mod migrate;
 mod settings;
 
 use std::{ffi::OsString, io, process::ExitCode};

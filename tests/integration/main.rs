@@ -1,6 +1,7 @@
 //! The integration tests.
-mod cli;
 
+mod cli;
+mod databases;
 mod fixtures;
 mod generate;
 mod metrics;
@@ -8,5 +9,6 @@ mod model;
 mod order_and_split;
 mod reference;
 mod signals;
+mod store;
 mod transport;
 mod walk;

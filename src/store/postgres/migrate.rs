@@ -127,7 +127,7 @@ pub(super) async fn applied_versions(
         let applied: Vec<(i64, Vec<u8>)> = if tables == 0 {
             Vec::new()
         } else {
-            sqlx::query_scalar(READ)
+            sqlx::query_as(READ)
                 .persistent(false)
                 .fetch_all(&mut *transaction)
                 .await?

@@ -1,0 +1,3 @@
+//! The store on both databases, each story told once.
+
+mod migrations;
