@@ -1,12 +1,328 @@
 //! Puts the stages together and runs them: the one place that knows everybody.
 
-use crate::{config::Config, failure::Failure};
+mod traces;
 
-/// Serves until told to stop.
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper_util::service::TowerToHyperService;
+use sha2::{Digest, Sha256};
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+
+use crate::{
+    clock,
+    commit::{
+        CommitQueue, OPEN_SECONDS, OpenTraceSet, Writer, WriterParts, WriterSettings,
+        plan::{HourlyLabelSets, UserHasher},
+    },
+    config::{self, Config},
+    detect,
+    domain::Hour,
+    failure::Failure,
+    jobs,
+    metrics::{Metrics, ProcessMetrics},
+    otlp::{body::BodyLimits, budget::Budget, http},
+    server, shutdown,
+    store::{self, SharedStore, StoreError},
+    web,
+};
+
+use traces::Traces;
+
+/// How many of the latest open traces are taken over at the start.
+const OPEN_AT_START: usize = 100_000;
+
+/// How long the writer may take to commit what is queued, when everything else has stopped.
+const DRAIN_QUEUE: Duration = Duration::from_secs(3);
+
+/// On a database server, an attempt at a transaction that takes longer than the statement limit
+/// and this has lost its server.
+const ATTEMPT_GRACE: Duration = Duration::from_secs(1);
+
+/// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it cannot begin.
-#[expect(clippy::unused_async, reason = "the stages are not put together yet")]
-pub async fn serve(_config: Config) -> Result<(), Failure> {
-    Ok(())
+/// When it cannot begin, or the database's file fails under it.
+pub async fn serve(config: Config) -> Result<(), Failure> {
+    let mut stop = shutdown::on_signals()?;
+    let otlp_listener = listen("otlp.http.listen", config.otlp.http.listen).await?;
+    let http_listener = listen("http.listen", config.http.listen).await?;
+    let (otlp_address, http_address) = (otlp_listener.local_addr()?, http_listener.local_addr()?);
+
+    let store = store::connect(&database_settings(&config.database)).await?;
+    let metrics = Arc::new(Metrics::new(config.limits.label_sets));
+    let open = Arc::new(OpenTraceSet::default());
+    let (writer, queue) = open_writer(&config, &store, &metrics, &open).await?;
+    let readiness = web::Readiness::default();
+    let budget = Budget::new(config.limits.in_flight_bytes.0);
+    watch_memory(&metrics.process, &queue, &budget);
+
+    let traces = Traces {
+        detect: detect_settings(&config.privacy),
+        limits: walk_limits(&config.limits),
+        open: Arc::clone(&open),
+        queue: queue.clone(),
+        metrics: Arc::clone(&metrics),
+        shared_with: store.is_shared().then(|| Arc::clone(&store)),
+    };
+    let otlp_service = http::OtlpHttp::new(traces, otlp_settings(&config, budget));
+    let web_state = web::WebState {
+        metrics: Arc::clone(&metrics),
+        readiness: readiness.clone(),
+        api_is_closed: config.api_is_closed(),
+    };
+    let web_service = TowerToHyperService::new(web::router(web_state));
+
+    let mut writing = tokio::spawn(writer.run());
+    let health = jobs::Health {
+        store: Arc::clone(&store),
+        metrics: Arc::clone(&metrics),
+        readiness: readiness.clone(),
+        queue: queue.clone(),
+        open,
+    };
+    drop(queue);
+    let (serving_stopper, serving_stop) = shutdown::switch();
+    let otlp_port = listener_settings(&config, &metrics.process, "otlp_http", http::refuse_head);
+    let otlp_serving = tokio::spawn(server::serve(
+        otlp_listener,
+        otlp_service,
+        otlp_port,
+        serving_stop.clone(),
+    ));
+    let web_port = listener_settings(
+        &config,
+        &metrics.process,
+        "http",
+        server::refuse_in_plain_text,
+    );
+    let web_serving = tokio::spawn(server::serve(
+        http_listener,
+        web_service,
+        web_port,
+        serving_stop.clone(),
+    ));
+    let watching = tokio::spawn(jobs::watch(health, serving_stop));
+    readiness.set_started();
+    greet(&store, otlp_address, http_address);
+
+    let ended = tokio::select! {
+        () = stop.given() => None,
+        ended = &mut writing => Some(ended),
+    };
+    readiness.set_draining();
+    serving_stopper.stop();
+    // The senders of the queue live in these; when they have ended, so does the writer.
+    for task in [otlp_serving, web_serving, watching] {
+        task.await
+            .map_err(|panic| Failure::Internal(panic.to_string()))?;
+    }
+    let result = match ended {
+        Some(ended) => ended
+            .map_err(|panic| Failure::Internal(panic.to_string()))?
+            .map_err(Failure::Store),
+        None => drained(writing).await,
+    };
+    store.close().await;
+    if result.is_ok() {
+        tracing::info!("redspan has stopped; everything that was acknowledged is stored");
+    }
+    result
+}
+
+async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Failure::Listen {
+            setting,
+            address,
+            source,
+        })
+}
+
+/// The writer with its name claimed, and what earlier processes left taken over.
+async fn open_writer(
+    config: &Config,
+    store: &SharedStore,
+    metrics: &Arc<Metrics>,
+    open: &Arc<OpenTraceSet>,
+) -> Result<(Writer, CommitQueue), StoreError> {
+    let now = clock::now();
+    for (trace, touched_at) in store
+        .open_traces(now.plus_seconds(-OPEN_SECONDS), OPEN_AT_START)
+        .await?
+    {
+        open.open([trace], touched_at);
+    }
+    let labels = store.hour_label_sets(Hour::containing(now)).await?;
+    let parts = WriterParts {
+        store: Arc::clone(store),
+        metrics: Arc::clone(metrics),
+        open: Arc::clone(open),
+        users: UserHasher::new(store.user_hash_key()),
+        error_labels: HourlyLabelSets::new(&labels),
+        request_labels: HourlyLabelSets::new(&[]),
+    };
+    let settings = WriterSettings {
+        name: config.writer_name(),
+        queue_bytes: config.limits.queue_bytes.0,
+        attempt_timeout: store
+            .is_shared()
+            .then_some(config.database.statement_timeout + ATTEMPT_GRACE),
+        answer_timeout: config.limits.answer_timeout,
+        ledger: config.retention.ledger,
+    };
+    let (mut writer, queue) = Writer::new(parts, settings);
+    writer.open().await?;
+    Ok((writer, queue))
+}
+
+/// Waits for the queue to be committed. Nobody was told that what is left is stored.
+async fn drained(writing: JoinHandle<Result<(), StoreError>>) -> Result<(), Failure> {
+    match timeout(DRAIN_QUEUE, writing).await {
+        Ok(Ok(result)) => result.map_err(Failure::Store),
+        Ok(Err(panic)) => Err(Failure::Internal(panic.to_string())),
+        Err(_) => {
+            tracing::warn!(
+                "the database did not take what was queued in time; its senders were told to send it again"
+            );
+            Ok(())
+        }
+    }
+}
+
+fn watch_memory(process: &ProcessMetrics, queue: &CommitQueue, budget: &Budget) {
+    let budget = budget.clone();
+    process
+        .memory
+        .watch_inflight(move || budget.used_bytes() as u64);
+    let gauge = queue.gauge();
+    process
+        .queue
+        .watch(gauge.capacity(), move || gauge.waiting());
+}
+
+fn listener_settings(
+    config: &Config,
+    process: &ProcessMetrics,
+    name: &'static str,
+    refuse_head: server::RefuseHead,
+) -> server::Settings {
+    let limits = &config.limits;
+    let settings = server::Settings {
+        limits: server::Limits {
+            connections: limits.connections,
+            header_read: limits.header_timeout,
+            request_read: limits.request_timeout,
+            idle: limits.idle_timeout,
+            answer_write: limits.write_timeout,
+            header_bytes: limits.header_bytes.0,
+            uri_bytes: limits.uri_bytes.0,
+            ..server::Limits::default()
+        },
+        drain: limits.drain_timeout,
+        refuse_head,
+        counts: Arc::default(),
+    };
+    watch_connections(process, name, &settings.counts);
+    settings
+}
+
+fn watch_connections(
+    process: &ProcessMetrics,
+    listener: &'static str,
+    counts: &Arc<server::Counts>,
+) {
+    let read = |counter: fn(&server::Counts) -> &AtomicU64| {
+        let counts = Arc::clone(counts);
+        move || counter(&counts).load(Ordering::Relaxed)
+    };
+    let connections = &process.connections;
+    connections.watch_accepted(listener, read(|counts| &counts.accepted));
+    let reasons: [(&'static str, fn(&server::Counts) -> &AtomicU64); 7] = [
+        ("too_many", |counts| &counts.refused),
+        ("accept_error", |counts| &counts.accept_errors),
+        ("header_timeout", |counts| &counts.header_timeouts),
+        ("body_timeout", |counts| &counts.body_timeouts),
+        ("answer_timeout", |counts| &counts.answer_timeouts),
+        ("bad_head", |counts| &counts.bad_heads),
+        ("stop", |counts| &counts.cut_at_stop),
+    ];
+    for (reason, counter) in reasons {
+        connections.watch_refused(listener, reason, read(counter));
+    }
+}
+
+fn otlp_settings(config: &Config, budget: Budget) -> http::Settings {
+    let tokens = config.auth.ingest_token.iter();
+    http::Settings {
+        body: BodyLimits {
+            wire_bytes: config.limits.body_bytes.0,
+            inflated_bytes: config.limits.inflated_body_bytes.0,
+        },
+        budget,
+        answer_within: config.limits.answer_timeout,
+        token_digests: tokens
+            .map(|token| Sha256::digest(token.expose()).into())
+            .collect(),
+    }
+}
+
+/// The store's view of `[database]`.
+#[must_use]
+pub fn database_settings(settings: &config::DatabaseSettings) -> store::DatabaseSettings {
+    store::DatabaseSettings {
+        url: settings.url.expose().to_owned(),
+        schema: settings.schema.clone(),
+        pooler: settings.pooler,
+        migrate: settings.migrate,
+        connections: settings.connections,
+        connect_timeout: settings.connect_timeout,
+        statement_timeout: settings.statement_timeout,
+    }
+}
+
+fn walk_limits(limits: &config::LimitSettings) -> crate::otlp::Limits {
+    crate::otlp::Limits {
+        items: limits.items_per_request,
+        attributes: limits.attributes_per_item,
+        events: limits.events_per_span,
+        links: limits.links_per_span,
+    }
+}
+
+fn detect_settings(privacy: &config::PrivacySettings) -> detect::DetectSettings {
+    detect::DetectSettings {
+        privacy: detect::Privacy {
+            client_address: match privacy.client_address {
+                config::KeepAddress::Whole => detect::KeepAddress::Whole,
+                config::KeepAddress::Cut => detect::KeepAddress::Cut,
+                config::KeepAddress::Drop => detect::KeepAddress::Drop,
+            },
+            user_id: privacy.user_id,
+            user_agent: privacy.user_agent,
+            request_headers: privacy.request_headers,
+        },
+    }
+}
+
+/// Says what listens where, and what an application must be told.
+fn greet(store: &SharedStore, otlp_http: SocketAddr, http: SocketAddr) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        database = store.describe(),
+        %otlp_http,
+        %http,
+        "redspan is ready"
+    );
+    tracing::info!(
+        "applications send to it with: OTEL_EXPORTER_OTLP_ENDPOINT=http://{otlp_http} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+    );
+    tracing::info!("Prometheus scrapes http://{http}/metrics");
 }

@@ -24,6 +24,7 @@ pub mod build;
 pub mod clock;
 pub mod config;
 pub mod failure;
+pub mod jobs;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;

@@ -1,6 +1,7 @@
 //! From findings to committed rows: a bounded queue, one writer that groups what is waiting into one
 //! transaction, and the answer only after COMMIT. No database future lives inside a request.
 
+mod errors;
 mod failpoint;
 mod group;
 mod open;
@@ -11,6 +12,6 @@ mod writer;
 pub mod plan;
 
 pub use open::{OPEN_SECONDS, OpenTraceSet, OpenTracesGuard};
-pub use queue::{CommitQueue, NotTaken, Outcome, Tally, Work};
+pub use queue::{CommitQueue, NotTaken, Outcome, QueueGauge, Tally, Work};
 pub use seen::SeenEntries;
 pub use writer::{Writer, WriterParts, WriterSettings};

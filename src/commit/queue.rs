@@ -221,21 +221,40 @@ impl CommitQueue {
         Ok(outcome)
     }
 
-    /// Bytes that may wait.
+    /// How full the queue is, for /metrics; holds no place and no sender.
     #[must_use]
-    pub fn capacity_bytes(&self) -> usize {
-        self.capacity_bytes
-    }
-
-    /// Bytes that wait or are being written.
-    #[must_use]
-    pub fn waiting_bytes(&self) -> usize {
-        self.capacity_bytes - self.space.available_permits() * STEP_BYTES
+    pub fn gauge(&self) -> QueueGauge {
+        QueueGauge {
+            space: Arc::clone(&self.space),
+            capacity: (self.capacity_bytes / STEP_BYTES) as u64,
+        }
     }
 
     /// Whether the database is thought to be there.
     #[must_use]
     pub fn is_available(&self) -> bool {
         self.available.load(Ordering::Acquire)
+    }
+}
+
+/// How full the queue is, in records of 1 KiB.
+#[derive(Debug, Clone)]
+pub struct QueueGauge {
+    space: Arc<Semaphore>,
+    capacity: u64,
+}
+
+impl QueueGauge {
+    /// Records that may wait.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Records that wait or are being written.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.capacity
+            .saturating_sub(self.space.available_permits() as u64)
     }
 }

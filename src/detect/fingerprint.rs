@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::domain::{Fingerprint, NameHasher};
+use crate::domain::{ApiError, Fingerprint, NameHasher};
 
 use super::{
     exceptions::short_type,
@@ -53,6 +53,20 @@ impl Kind<'_> {
         }
         Fingerprint(format!("{VERSION}:{:032x}", hasher.finish()))
     }
+}
+
+/// The fingerprint of an error that application code logs, by the rules of telemetry. Its code
+/// stands for the exception's type.
+#[must_use]
+pub fn fingerprint_of(row: &ApiError) -> Fingerprint {
+    Kind {
+        service_name: &row.service_name,
+        type_name: row.error_code.as_deref().unwrap_or(""),
+        code: None,
+        message: &row.error_message,
+        stack: row.error_stack.as_deref().unwrap_or(""),
+    }
+    .fingerprint()
 }
 
 /// A text with quotes, URLs, addresses, paths, ids, times and numbers replaced by `?`.

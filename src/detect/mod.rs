@@ -20,14 +20,17 @@ mod row;
 mod scrub;
 mod settings;
 mod time;
+mod trace_keys;
 mod traces;
 mod values;
 
 pub use detector::Detector;
 pub use findings::{Findings, OpenTraces, TraceFindings};
+pub use fingerprint::fingerprint_of;
 #[cfg(test)]
 pub(crate) use resolve::sample;
 pub use resolve::{
     ResolvedRow, RowContext, TRIMMED, build_row, content_of, resolve, resolve_beyond,
 };
 pub use settings::{DetectSettings, KeepAddress, Privacy};
+pub use trace_keys::TraceKeys;

@@ -324,39 +324,31 @@ impl Commits {
 /// `redspan_queue_*`
 #[derive(Clone)]
 pub struct Queue {
-    records: IntGauge,
+    records: Watched,
     capacity: IntGauge,
 }
 
 impl Queue {
     fn register(registry: &Registry) -> Self {
+        let records = Watched::new(
+            MetricType::GAUGE,
+            "redspan_queue_records",
+            "What waits for its transaction or is in one, in records of 1 KiB.",
+        );
         Self {
-            records: gauge(
-                registry,
-                "redspan_queue_records",
-                "Spans and log records whose requests wait for their transaction.",
-            ),
+            records: registered(registry, records),
             capacity: gauge(
                 registry,
                 "redspan_queue_capacity",
-                "Spans and log records that the queue before the writer takes at most.",
+                "What the queue before the writer takes at most, in records of 1 KiB.",
             ),
         }
     }
 
-    /// So many records may wait.
-    pub fn set_capacity(&self, records: u64) {
-        self.capacity.set(to_gauge(records));
-    }
-
-    /// Records have joined the queue.
-    pub fn enter(&self, records: u64) {
-        self.records.add(to_gauge(records));
-    }
-
-    /// Records have left it.
-    pub fn leave(&self, records: u64) {
-        self.records.sub(to_gauge(records));
+    /// Shows how full the queue is, and how much it takes.
+    pub fn watch(&self, capacity: u64, records: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.capacity.set(to_gauge(capacity));
+        self.records.watch(&[], records);
     }
 }
 

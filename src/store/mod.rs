@@ -72,6 +72,14 @@ pub trait Reader: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(TraceKey, Timestamp)>, StoreError>;
 
+    /// Which of the traces (each once) were touched since the instant. Sees whatever was committed
+    /// before the call, by any process.
+    async fn open_among(
+        &self,
+        traces: &[TraceKey],
+        since: Timestamp,
+    ) -> Result<Vec<TraceKey>, StoreError>;
+
     /// One page of errors, newest first.
     async fn get_errors(
         &self,

@@ -207,6 +207,35 @@ impl<DB: Dialect> SqlReader<DB> {
         end(snapshot).await;
         Ok(traces)
     }
+
+    /// See [`crate::store::Reader::open_among`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn open_among(
+        &self,
+        traces: &[TraceKey],
+        since: Timestamp,
+    ) -> Result<Vec<TraceKey>, StoreError> {
+        const DURING: &str = "looking for open traces";
+        /// Below what either database binds in one statement.
+        const KEYS: usize = 8_192;
+        let mut open = Vec::new();
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        for keys in traces.chunks(KEYS) {
+            let mut statement = Statement::<DB>::new("SELECT trace_key FROM error_traces");
+            statement
+                .with(" WHERE touched_at >= ", since)
+                .when_one_of(" AND trace_key IN (", keys);
+            let found = statement
+                .all::<TraceKey>(&mut snapshot, |row| DB::get(row, "trace_key"))
+                .await
+                .map_err(|error| read_error(DURING, error))?;
+            open.extend(found);
+        }
+        end(snapshot).await;
+        Ok(open)
+    }
 }
 
 /// Adds the WHERE clause of a filter over `api_errors`.

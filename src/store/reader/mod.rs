@@ -58,6 +58,14 @@ impl<T: ReadsSql> Reader for T {
         self.reader().open_traces(since, limit).await
     }
 
+    async fn open_among(
+        &self,
+        traces: &[TraceKey],
+        since: Timestamp,
+    ) -> Result<Vec<TraceKey>, StoreError> {
+        self.reader().open_among(traces, since).await
+    }
+
     async fn get_errors(
         &self,
         filter: &ErrorFilter,

@@ -1,0 +1,59 @@
+//! Errors that application code logs take the way of everything else: the queue, the one writer,
+//! an answer after COMMIT.
+
+use async_trait::async_trait;
+
+use crate::{
+    detect,
+    domain::{ApiError, Fingerprint, Hour},
+    store::{AggregationDelta, ErrorWriter, WriteError},
+};
+
+use super::queue::{CommitQueue, Outcome, Work};
+
+#[async_trait]
+impl ErrorWriter for CommitQueue {
+    fn fingerprint(&self, row: &ApiError) -> Fingerprint {
+        detect::fingerprint_of(row)
+    }
+
+    async fn log_errors(&self, rows: Vec<ApiError>) -> Result<Vec<bool>, WriteError> {
+        match self.done(Work::Errors(rows)).await? {
+            Outcome::Logged(is_new) => Ok(is_new),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn add_unlinked(&self, counts: Vec<AggregationDelta>) -> Result<(), WriteError> {
+        self.done(Work::Unlinked(counts)).await.map(drop)
+    }
+
+    async fn rebuild_aggregations(
+        &self,
+        from: Option<Hour>,
+        to: Option<Hour>,
+    ) -> Result<u64, WriteError> {
+        match self.done(Work::Rebuild { from, to }).await? {
+            Outcome::Hours(hours) => Ok(hours),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+impl CommitQueue {
+    async fn done(&self, work: Work) -> Result<Outcome, WriteError> {
+        let waiting = self
+            .submit(work)
+            .map_err(|not_taken| WriteError::TryAgain(not_taken.to_string()))?;
+        match waiting.await {
+            Ok(Outcome::Refused(message)) => Err(WriteError::Refused(message)),
+            Ok(Outcome::Unavailable(message)) => Err(WriteError::TryAgain(message)),
+            Ok(outcome) => Ok(outcome),
+            Err(_) => Err(WriteError::TryAgain("redspan is stopping".to_owned())),
+        }
+    }
+}
+
+fn unexpected(outcome: &Outcome) -> WriteError {
+    WriteError::TryAgain(format!("the writer answered {outcome:?} to something else"))
+}

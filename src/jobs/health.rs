@@ -1,0 +1,65 @@
+//! Asks the database whether it is there, and reads the repository's figures now and then.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::{
+    clock,
+    commit::{CommitQueue, OpenTraceSet},
+    metrics::Metrics,
+    shutdown::Stop,
+    store::SharedStore,
+    web::Readiness,
+};
+
+const PING_EVERY: Duration = Duration::from_secs(1);
+const PING_LIMIT: Duration = Duration::from_secs(2);
+const FIGURES_EVERY: Duration = Duration::from_secs(15);
+const FIGURES_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the watch works with.
+pub struct Health {
+    /// The database.
+    pub store: SharedStore,
+    /// Where it is shown.
+    pub metrics: Arc<Metrics>,
+    /// Who is told.
+    pub readiness: Readiness,
+    /// Whether the writer still gets through.
+    pub queue: CommitQueue,
+    /// Forgets what is over.
+    pub open: Arc<OpenTraceSet>,
+}
+
+/// Watches until the stop signal.
+pub async fn watch(health: Health, mut stop: Stop) {
+    let mut tick = interval(PING_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut figures_due = Instant::now();
+    loop {
+        tokio::select! {
+            () = stop.given() => return,
+            _ = tick.tick() => {}
+        }
+        let answers = matches!(timeout(PING_LIMIT, health.store.ping()).await, Ok(Ok(())));
+        let up = answers && health.queue.is_available();
+        health.metrics.process.repository.set_up(up);
+        health.readiness.set_database_up(up);
+        health.open.expire(clock::now());
+        if up && Instant::now() >= figures_due {
+            figures_due = Instant::now() + FIGURES_EVERY;
+            match timeout(FIGURES_LIMIT, health.store.unresolved()).await {
+                Ok(Ok(unresolved)) => health
+                    .metrics
+                    .process
+                    .repository
+                    .refresh(clock::now(), &unresolved),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the repository's figures could not be read")
+                }
+                Err(_) => tracing::warn!("the repository's figures took too long to read"),
+            }
+        }
+    }
+}

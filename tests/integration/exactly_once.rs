@@ -1,0 +1,239 @@
+//! What is acknowledged is stored and counted once: sent again, ten at once, to a restarted
+//! process, through a second replica, and killed at any instant.
+
+use std::{
+    fs::File,
+    io::Write,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    checker::{Checker, Dump},
+    databases::{Database, Kind, each_kind},
+    load::{self, Sent, Truth},
+    program::Program,
+};
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn dump(database: &Database) -> Dump {
+    block_on(async { Checker::open(&database.url, &database.schema).await.dump().await })
+}
+
+fn assert_holds(database: &Database, truth: &Truth) {
+    block_on(async { Checker::open(&database.url, &database.schema).await.assert_holds(truth).await });
+}
+
+fn send_until_acknowledged(program: &Program, request: &Sent) {
+    let start = Instant::now();
+    while !matches!(program.send(&request.body), Ok(200)) {
+        assert!(start.elapsed() < Duration::from_secs(30), "never acknowledged: {}", program.log());
+    }
+}
+
+#[test]
+fn a_request_that_is_sent_again_changes_nothing_anywhere() {
+    each_kind(|kind| {
+        let database = Database::new(kind);
+        let mut requests: Vec<Sent> = (0..20).map(|number| load::whole_traces("shop", number * 16, 16)).collect();
+        requests.extend((1_000..1_010).flat_map(|trace| load::cut_trace("shop", trace)));
+        let mut truth = Truth::default();
+        let mut program = Program::start(&database.url, &database.environment());
+        for request in &requests {
+            send_until_acknowledged(&program, request);
+            truth.add(&request.truth);
+        }
+        assert_holds(&database, &truth);
+        let tables = dump(&database);
+        let counters = program.metrics().data_counters();
+        assert!(!counters.0.is_empty());
+
+        let again = |program: &Program| {
+            for request in &requests {
+                thread::scope(|scope| {
+                    for _ in 0..10 {
+                        scope.spawn(|| send_until_acknowledged(program, request));
+                    }
+                });
+            }
+        };
+        again(&program);
+        assert_eq!(dump(&database), tables);
+        assert_eq!(program.metrics().data_counters(), counters);
+
+        assert!(program.terminate().success());
+        let program = Program::start(&database.url, &database.environment());
+        assert_eq!(program.metrics().data_counters(), counters, "counters go on after a restart");
+        again(&program);
+        assert_eq!(dump(&database), tables);
+        assert_eq!(program.metrics().data_counters(), counters);
+
+        if kind == Kind::Postgres {
+            let replica = Program::start(&database.url, &[&database.environment()[..], &[("REDSPAN_WRITER_NAME", "second")]].concat());
+            again(&replica);
+            assert_eq!(dump(&database), tables);
+            assert!(replica.metrics().data_counters().0.is_empty());
+        }
+        assert_holds(&database, &truth);
+    });
+}
+
+/// Places at which the program kills itself.
+const PLACES: [&str; 4] = ["before_begin", "after_insert", "before_commit", "after_commit"];
+
+/// Eight clients that send until they hear 200, half of the requests twice at a time, while
+/// processes die at random and at named places.
+struct Storm {
+    /// The processes; all on one database. Restarted by whoever kills them.
+    programs: Vec<Mutex<Program>>,
+    acknowledged: Mutex<(File, Truth)>,
+    next_trace: AtomicU64,
+    done: AtomicBool,
+    sent: AtomicUsize,
+}
+
+impl Storm {
+    fn send(&self, to: usize, request: &Sent) -> bool {
+        let address = self.programs[to].lock().unwrap().otlp;
+        let agent = super::program::agent();
+        let response = agent
+            .post(format!("http://{address}/v1/traces"))
+            .content_type("application/x-protobuf")
+            .send(&request.body[..]);
+        response.is_ok_and(|response| response.status() == 200)
+    }
+
+    /// Sends to changing processes until one says 200, then notes that durably.
+    fn deliver(&self, client: usize, request: &Sent) {
+        let start = Instant::now();
+        for attempt in 0.. {
+            let to = (client + attempt) % self.programs.len();
+            let twice = self.sent.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+            let acknowledged = thread::scope(|scope| {
+                let other = twice.then(|| scope.spawn(|| self.send((to + 1) % self.programs.len(), request)));
+                let one = self.send(to, request);
+                other.map_or(one, |other| other.join().unwrap() | one)
+            });
+            if acknowledged {
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "a request is never acknowledged");
+        }
+        let mut acknowledged = self.acknowledged.lock().unwrap();
+        writeln!(acknowledged.0, "{:?}", request.truth.messages).unwrap();
+        acknowledged.0.sync_data().unwrap();
+        acknowledged.1.add(&request.truth);
+    }
+
+    fn client(&self, client: usize) {
+        while !self.done.load(Ordering::Relaxed) {
+            let trace = self.next_trace.fetch_add(8, Ordering::Relaxed);
+            if trace % 24 == 0 {
+                // The spans of one trace, one after the other, through changing processes.
+                for (part, request) in load::cut_trace("shop", trace).iter().enumerate() {
+                    self.deliver(client + part, request);
+                }
+            } else {
+                self.deliver(client, &load::whole_traces("shop", trace, 8));
+            }
+        }
+    }
+}
+
+fn storm(kind: Kind, replicas: usize, cycles: usize) {
+    let database = Database::new(kind);
+    let names: Vec<String> = (0..replicas).map(|number| format!("replica-{number}")).collect();
+    let start = |replica: usize, failpoint: Option<String>| {
+        let mut environment = database.environment();
+        environment.push(("REDSPAN_WRITER_NAME", &names[replica]));
+        if let Some(failpoint) = &failpoint {
+            environment.push(("REDSPAN_FAILPOINT", failpoint));
+        }
+        let begun = Instant::now();
+        let program = Program::start(&database.url, &environment);
+        assert!(begun.elapsed() <= Duration::from_secs(5), "a start took {:?}", begun.elapsed());
+        program
+    };
+    let record = tempfile::tempfile().unwrap();
+    let storm = Storm {
+        programs: (0..replicas).map(|replica| Mutex::new(start(replica, None))).collect(),
+        acknowledged: Mutex::new((record, Truth::default())),
+        next_trace: AtomicU64::new(0),
+        done: AtomicBool::new(false),
+        sent: AtomicUsize::new(0),
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..8).map(|client| scope.spawn({ let storm = &storm; move || storm.client(client) })).collect();
+        for cycle in 0..cycles {
+            let replica = cycle % replicas;
+            // Every other cycle the process dies by itself at a named place, else at any instant.
+            let place = PLACES[(cycle / 2) % PLACES.len()];
+            let failpoint = (cycle % 2 == 0).then(|| format!("{place}:{}", 3 + cycle % 11));
+            let has_failpoint = failpoint.is_some();
+            {
+                let mut program = storm.programs[replica].lock().unwrap();
+                program.kill();
+                *program = start(replica, failpoint);
+            }
+            let begun = Instant::now();
+            if has_failpoint {
+                while storm.programs[replica].lock().unwrap().ended().is_none() {
+                    assert!(begun.elapsed() < Duration::from_secs(30), "the failpoint {place} was never passed");
+                    thread::yield_now();
+                }
+            } else {
+                let sent = storm.sent.load(Ordering::Relaxed);
+                let until = sent + 5 + cycle % 17;
+                while storm.sent.load(Ordering::Relaxed) < until {
+                    assert!(begun.elapsed() < Duration::from_secs(30), "the clients got stuck");
+                    thread::yield_now();
+                }
+            }
+        }
+        for replica in 0..replicas {
+            let mut program = storm.programs[replica].lock().unwrap();
+            program.kill();
+            *program = start(replica, None);
+        }
+        storm.done.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.join().unwrap();
+        }
+    });
+    let truth = storm.acknowledged.into_inner().unwrap().1;
+    assert!(!truth.messages.is_empty());
+    assert_holds(&database, &truth);
+    let mut requests = 0.0;
+    let mut errors = 0.0;
+    for program in storm.programs {
+        let program = program.into_inner().unwrap();
+        let samples = program.metrics();
+        requests += samples.sum("redspan_requests_total", &[]);
+        errors += samples.sum("redspan_errors_total", &[]) ;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a test sends some thousand requests")]
+    let (sent, rows) = (truth.requests as f64, truth.messages.len() as f64);
+    assert!((requests - sent).abs() < 0.5, "requests on /metrics: {requests}, sent: {sent}");
+    assert!((errors - rows).abs() < 0.5, "errors on /metrics: {errors}, rows: {rows}");
+}
+
+fn cycles() -> usize {
+    if std::env::var_os("FULL").is_some() { 500 } else { 25 }
+}
+
+#[test]
+fn kills_at_any_instant_lose_nothing_and_count_nothing_twice() {
+    each_kind(|kind| storm(kind, 1, cycles()));
+}
+
+#[test]
+fn two_replicas_on_one_database_killed_at_random_stay_exact() {
+    storm(Kind::Postgres, 2, cycles());
+}
