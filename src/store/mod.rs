@@ -47,6 +47,9 @@ pub trait Store: Reader {
     /// `sqlite` or `postgresql`, and where, without secrets: for people.
     fn describe(&self) -> String;
 
+    /// Whether other processes may write to it too.
+    fn is_shared(&self) -> bool;
+
     /// A connection for the writer task, the only one that changes errors and hours. On SQLite
     /// there is one in the process.
     async fn writer(&self) -> Result<Box<dyn Ingest>, StoreError>;

@@ -22,14 +22,24 @@ impl Checker {
     /// Opens the database of a URL.
     pub async fn open(url: &str, schema: &str) -> Self {
         if let Some(path) = url.strip_prefix("sqlite://") {
-            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true);
-            Self::Sqlite(SqliteConnection::connect_with(&options).await.expect("the file can be read"))
+            let options = sqlx::sqlite::SqliteConnectOptions::new()
+                .filename(path)
+                .read_only(true);
+            Self::Sqlite(
+                SqliteConnection::connect_with(&options)
+                    .await
+                    .expect("the file can be read"),
+            )
         } else {
-            let mut connection = PgConnection::connect(url).await.expect("the server can be reached");
-            sqlx::query(sqlx::AssertSqlSafe(format!("SET search_path = \"{schema}\", public")))
-                .execute(&mut connection)
+            let mut connection = PgConnection::connect(url)
                 .await
-                .expect("the schema is there");
+                .expect("the server can be reached");
+            sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SET search_path = \"{schema}\", public"
+            )))
+            .execute(&mut connection)
+            .await
+            .expect("the schema is there");
             Self::Postgres(connection)
         }
     }
@@ -92,13 +102,25 @@ impl Checker {
                     .map(|name| format!("CASE typeof({name}) WHEN 'blob' THEN hex({name}) ELSE CAST({name} AS TEXT) END AS {name}"))
                     .collect();
                 let sql = sqlx::AssertSqlSafe(format!("SELECT {} FROM {table}", list.join(", ")));
-                lines(&sqlx::query(sql).fetch_all(connection).await.expect("a table can be read"))
+                lines(
+                    &sqlx::query(sql)
+                        .fetch_all(connection)
+                        .await
+                        .expect("a table can be read"),
+                )
             }
             Self::Postgres(connection) => {
-                let list: Vec<String> =
-                    columns.iter().map(|name| format!("CAST({name} AS TEXT) AS {name}")).collect();
+                let list: Vec<String> = columns
+                    .iter()
+                    .map(|name| format!("CAST({name} AS TEXT) AS {name}"))
+                    .collect();
                 let sql = sqlx::AssertSqlSafe(format!("SELECT {} FROM {table}", list.join(", ")));
-                lines(&sqlx::query(sql).fetch_all(connection).await.expect("a table can be read"))
+                lines(
+                    &sqlx::query(sql)
+                        .fetch_all(connection)
+                        .await
+                        .expect("a table can be read"),
+                )
             }
         };
         rows.sort_unstable();
@@ -111,14 +133,35 @@ impl Checker {
         stored.sort_unstable();
         let mut sent = truth.messages.clone();
         sent.sort_unstable();
-        assert_eq!(stored.len(), sent.len(), "rows; {}", first_difference(&stored, &sent));
+        assert_eq!(
+            stored.len(),
+            sent.len(),
+            "rows; {}",
+            first_difference(&stored, &sent)
+        );
         assert_eq!(stored, sent);
         let rows = i64::try_from(sent.len()).unwrap();
         let sums = [
-            ("error_aggregations", "SELECT CAST(COALESCE(SUM(total_errors), 0) AS BIGINT) FROM error_aggregations", rows),
-            ("error_groups", "SELECT CAST(COALESCE(SUM(total_errors), 0) AS BIGINT) FROM error_groups", rows),
-            ("requests", "SELECT CAST(COALESCE(SUM(requests), 0) AS BIGINT) FROM request_totals", truth.requests),
-            ("failed", "SELECT CAST(COALESCE(SUM(errors), 0) AS BIGINT) FROM request_totals", truth.failed_requests),
+            (
+                "error_aggregations",
+                "SELECT CAST(COALESCE(SUM(total_errors), 0) AS BIGINT) FROM error_aggregations",
+                rows,
+            ),
+            (
+                "error_groups",
+                "SELECT CAST(COALESCE(SUM(total_errors), 0) AS BIGINT) FROM error_groups",
+                rows,
+            ),
+            (
+                "requests",
+                "SELECT CAST(COALESCE(SUM(requests), 0) AS BIGINT) FROM request_totals",
+                truth.requests,
+            ),
+            (
+                "failed",
+                "SELECT CAST(COALESCE(SUM(errors), 0) AS BIGINT) FROM request_totals",
+                truth.failed_requests,
+            ),
             (
                 "requests counted",
                 "SELECT CAST(COALESCE(SUM(value), 0) AS BIGINT) FROM metric_totals WHERE family = 'redspan_requests_total'",
@@ -151,8 +194,16 @@ impl Checker {
 }
 
 fn first_difference(left: &[String], right: &[String]) -> String {
-    let at = left.iter().zip(right).position(|(left, right)| left != right).unwrap_or(left.len().min(right.len()));
-    format!("first difference: {:?} and {:?}", left.get(at), right.get(at))
+    let at = left
+        .iter()
+        .zip(right)
+        .position(|(left, right)| left != right)
+        .unwrap_or(left.len().min(right.len()));
+    format!(
+        "first difference: {:?} and {:?}",
+        left.get(at),
+        right.get(at)
+    )
 }
 
 fn lines<R: Row>(rows: &[R]) -> Vec<String>

@@ -20,21 +20,39 @@ use super::{
 };
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 fn dump(database: &Database) -> Dump {
-    block_on(async { Checker::open(&database.url, &database.schema).await.dump().await })
+    block_on(async {
+        Checker::open(&database.url, &database.schema)
+            .await
+            .dump()
+            .await
+    })
 }
 
 fn assert_holds(database: &Database, truth: &Truth) {
-    block_on(async { Checker::open(&database.url, &database.schema).await.assert_holds(truth).await });
+    block_on(async {
+        Checker::open(&database.url, &database.schema)
+            .await
+            .assert_holds(truth)
+            .await
+    });
 }
 
 fn send_until_acknowledged(program: &Program, request: &Sent) {
     let start = Instant::now();
     while !matches!(program.send(&request.body), Ok(200)) {
-        assert!(start.elapsed() < Duration::from_secs(30), "never acknowledged: {}", program.log());
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "never acknowledged: {}",
+            program.log()
+        );
     }
 }
 
@@ -42,7 +60,9 @@ fn send_until_acknowledged(program: &Program, request: &Sent) {
 fn a_request_that_is_sent_again_changes_nothing_anywhere() {
     each_kind(|kind| {
         let database = Database::new(kind);
-        let mut requests: Vec<Sent> = (0..20).map(|number| load::whole_traces("shop", number * 16, 16)).collect();
+        let mut requests: Vec<Sent> = (0..20)
+            .map(|number| load::whole_traces("shop", number * 16, 16))
+            .collect();
         requests.extend((1_000..1_010).flat_map(|trace| load::cut_trace("shop", trace)));
         let mut truth = Truth::default();
         let mut program = Program::start(&database.url, &database.environment());
@@ -70,13 +90,24 @@ fn a_request_that_is_sent_again_changes_nothing_anywhere() {
 
         assert!(program.terminate().success());
         let program = Program::start(&database.url, &database.environment());
-        assert_eq!(program.metrics().data_counters(), counters, "counters go on after a restart");
+        assert_eq!(
+            program.metrics().data_counters(),
+            counters,
+            "counters go on after a restart"
+        );
         again(&program);
         assert_eq!(dump(&database), tables);
         assert_eq!(program.metrics().data_counters(), counters);
 
         if kind == Kind::Postgres {
-            let replica = Program::start(&database.url, &[&database.environment()[..], &[("REDSPAN_WRITER_NAME", "second")]].concat());
+            let replica = Program::start(
+                &database.url,
+                &[
+                    &database.environment()[..],
+                    &[("REDSPAN_WRITER_NAME", "second")],
+                ]
+                .concat(),
+            );
             again(&replica);
             assert_eq!(dump(&database), tables);
             assert!(replica.metrics().data_counters().0.is_empty());
@@ -86,7 +117,12 @@ fn a_request_that_is_sent_again_changes_nothing_anywhere() {
 }
 
 /// Places at which the program kills itself.
-const PLACES: [&str; 4] = ["before_begin", "after_insert", "before_commit", "after_commit"];
+const PLACES: [&str; 4] = [
+    "before_begin",
+    "after_insert",
+    "before_commit",
+    "after_commit",
+];
 
 /// Eight clients that send until they hear 200, half of the requests twice at a time, while
 /// processes die at random and at named places.
@@ -117,14 +153,18 @@ impl Storm {
             let to = (client + attempt) % self.programs.len();
             let twice = self.sent.fetch_add(1, Ordering::Relaxed) % 2 == 0;
             let acknowledged = thread::scope(|scope| {
-                let other = twice.then(|| scope.spawn(|| self.send((to + 1) % self.programs.len(), request)));
+                let other = twice
+                    .then(|| scope.spawn(|| self.send((to + 1) % self.programs.len(), request)));
                 let one = self.send(to, request);
                 other.map_or(one, |other| other.join().unwrap() | one)
             });
             if acknowledged {
                 break;
             }
-            assert!(start.elapsed() < Duration::from_secs(60), "a request is never acknowledged");
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "a request is never acknowledged"
+            );
         }
         let mut acknowledged = self.acknowledged.lock().unwrap();
         writeln!(acknowledged.0, "{:?}", request.truth.messages).unwrap();
@@ -149,7 +189,9 @@ impl Storm {
 
 fn storm(kind: Kind, replicas: usize, cycles: usize) {
     let database = Database::new(kind);
-    let names: Vec<String> = (0..replicas).map(|number| format!("replica-{number}")).collect();
+    let names: Vec<String> = (0..replicas)
+        .map(|number| format!("replica-{number}"))
+        .collect();
     let start = |replica: usize, failpoint: Option<String>| {
         let mut environment = database.environment();
         environment.push(("REDSPAN_WRITER_NAME", &names[replica]));
@@ -158,19 +200,32 @@ fn storm(kind: Kind, replicas: usize, cycles: usize) {
         }
         let begun = Instant::now();
         let program = Program::start(&database.url, &environment);
-        assert!(begun.elapsed() <= Duration::from_secs(5), "a start took {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() <= Duration::from_secs(5),
+            "a start took {:?}",
+            begun.elapsed()
+        );
         program
     };
     let record = tempfile::tempfile().unwrap();
     let storm = Storm {
-        programs: (0..replicas).map(|replica| Mutex::new(start(replica, None))).collect(),
+        programs: (0..replicas)
+            .map(|replica| Mutex::new(start(replica, None)))
+            .collect(),
         acknowledged: Mutex::new((record, Truth::default())),
         next_trace: AtomicU64::new(0),
         done: AtomicBool::new(false),
         sent: AtomicUsize::new(0),
     };
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..8).map(|client| scope.spawn({ let storm = &storm; move || storm.client(client) })).collect();
+        let clients: Vec<_> = (0..8)
+            .map(|client| {
+                scope.spawn({
+                    let storm = &storm;
+                    move || storm.client(client)
+                })
+            })
+            .collect();
         for cycle in 0..cycles {
             let replica = cycle % replicas;
             // Every other cycle the process dies by itself at a named place, else at any instant.
@@ -185,14 +240,20 @@ fn storm(kind: Kind, replicas: usize, cycles: usize) {
             let begun = Instant::now();
             if has_failpoint {
                 while storm.programs[replica].lock().unwrap().ended().is_none() {
-                    assert!(begun.elapsed() < Duration::from_secs(30), "the failpoint {place} was never passed");
+                    assert!(
+                        begun.elapsed() < Duration::from_secs(30),
+                        "the failpoint {place} was never passed"
+                    );
                     thread::yield_now();
                 }
             } else {
                 let sent = storm.sent.load(Ordering::Relaxed);
                 let until = sent + 5 + cycle % 17;
                 while storm.sent.load(Ordering::Relaxed) < until {
-                    assert!(begun.elapsed() < Duration::from_secs(30), "the clients got stuck");
+                    assert!(
+                        begun.elapsed() < Duration::from_secs(30),
+                        "the clients got stuck"
+                    );
                     thread::yield_now();
                 }
             }
@@ -216,16 +277,29 @@ fn storm(kind: Kind, replicas: usize, cycles: usize) {
         let program = program.into_inner().unwrap();
         let samples = program.metrics();
         requests += samples.sum("redspan_requests_total", &[]);
-        errors += samples.sum("redspan_errors_total", &[]) ;
+        errors += samples.sum("redspan_errors_total", &[]);
     }
-    #[expect(clippy::cast_precision_loss, reason = "a test sends some thousand requests")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a test sends some thousand requests"
+    )]
     let (sent, rows) = (truth.requests as f64, truth.messages.len() as f64);
-    assert!((requests - sent).abs() < 0.5, "requests on /metrics: {requests}, sent: {sent}");
-    assert!((errors - rows).abs() < 0.5, "errors on /metrics: {errors}, rows: {rows}");
+    assert!(
+        (requests - sent).abs() < 0.5,
+        "requests on /metrics: {requests}, sent: {sent}"
+    );
+    assert!(
+        (errors - rows).abs() < 0.5,
+        "errors on /metrics: {errors}, rows: {rows}"
+    );
 }
 
 fn cycles() -> usize {
-    if std::env::var_os("FULL").is_some() { 500 } else { 25 }
+    if std::env::var_os("FULL").is_some() {
+        500
+    } else {
+        25
+    }
 }
 
 #[test]

@@ -35,7 +35,9 @@ pub struct Sent {
 pub fn attribute(key: &str, value: impl Into<String>) -> KeyValue {
     KeyValue {
         key: key.to_owned(),
-        value: Some(AnyValue { value: Some(Value::StringValue(value.into())) }),
+        value: Some(AnyValue {
+            value: Some(Value::StringValue(value.into())),
+        }),
         ..KeyValue::default()
     }
 }
@@ -43,14 +45,22 @@ pub fn attribute(key: &str, value: impl Into<String>) -> KeyValue {
 fn number(key: &str, value: i64) -> KeyValue {
     KeyValue {
         key: key.to_owned(),
-        value: Some(AnyValue { value: Some(Value::IntValue(value)) }),
+        value: Some(AnyValue {
+            value: Some(Value::IntValue(value)),
+        }),
         ..KeyValue::default()
     }
 }
 
 /// Now, in nanoseconds since the epoch.
 pub fn now_nanos() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+    u64::try_from(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos(),
+    )
+    .unwrap()
 }
 
 /// A request's bytes out of the spans of one service.
@@ -58,10 +68,16 @@ pub fn body(service: &str, spans: Vec<Span>) -> Vec<u8> {
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(Resource {
-                attributes: vec![attribute("service.name", service), attribute("service.version", "1.2.3")],
+                attributes: vec![
+                    attribute("service.name", service),
+                    attribute("service.version", "1.2.3"),
+                ],
                 ..Resource::default()
             }),
-            scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
+            scope_spans: vec![ScopeSpans {
+                spans,
+                ..ScopeSpans::default()
+            }],
             ..ResourceSpans::default()
         }],
     }
@@ -70,7 +86,11 @@ pub fn body(service: &str, spans: Vec<Span>) -> Vec<u8> {
 
 /// Ids out of a number that no other trace of the test has.
 pub fn trace_id(number: u64) -> Vec<u8> {
-    [0x5eed_0000_0000_0000_u64.to_be_bytes(), (number + 1).to_be_bytes()].concat()
+    [
+        0x5eed_0000_0000_0000_u64.to_be_bytes(),
+        (number + 1).to_be_bytes(),
+    ]
+    .concat()
 }
 
 /// Likewise, within a trace.
@@ -94,7 +114,10 @@ pub fn entry(trace: u64, status: i64, ended: u64) -> Span {
             number("http.response.status_code", status),
             attribute("user.id", format!("user-{}", trace % 13)),
         ],
-        status: Some(Status { code: if status >= 500 { 2 } else { 0 }, message: String::new() }),
+        status: Some(Status {
+            code: if status >= 500 { 2 } else { 0 },
+            message: String::new(),
+        }),
         ..Span::default()
     }
 }
@@ -116,11 +139,17 @@ pub fn failed(trace: u64, span: u64, parent: u64, message: &str, ended: u64) -> 
             attributes: vec![
                 attribute("exception.type", "shop.StockError"),
                 attribute("exception.message", message),
-                attribute("exception.stacktrace", format!("Traceback:\n  File \"stock.py\", line 7, in take\n{message}")),
+                attribute(
+                    "exception.stacktrace",
+                    format!("Traceback:\n  File \"stock.py\", line 7, in take\n{message}"),
+                ),
             ],
             ..Event::default()
         }],
-        status: Some(Status { code: 2, message: message.to_owned() }),
+        status: Some(Status {
+            code: 2,
+            message: message.to_owned(),
+        }),
         ..Span::default()
     }
 }
@@ -153,7 +182,10 @@ pub fn whole_traces(service: &str, first: u64, traces: u64) -> Sent {
             spans.push(entry(trace, 200, ended));
         }
     }
-    Sent { body: body(service, spans), truth }
+    Sent {
+        body: body(service, spans),
+        truth,
+    }
 }
 
 /// One failing trace, cut into three requests, in the order in which its spans ended.
@@ -161,11 +193,30 @@ pub fn cut_trace(service: &str, trace: u64) -> Vec<Sent> {
     let ended = now_nanos();
     let message = format!("no stock for order {trace}");
     let parts = [
-        (failed(trace, 2, 1, &message, ended - 3_000_000), Truth { messages: vec![message], ..Truth::default() }),
+        (
+            failed(trace, 2, 1, &message, ended - 3_000_000),
+            Truth {
+                messages: vec![message],
+                ..Truth::default()
+            },
+        ),
         (fine(trace, 1, 0, ended - 2_000_000), Truth::default()),
-        (entry(trace, 500, ended), Truth { requests: 1, failed_requests: 1, ..Truth::default() }),
+        (
+            entry(trace, 500, ended),
+            Truth {
+                requests: 1,
+                failed_requests: 1,
+                ..Truth::default()
+            },
+        ),
     ];
-    parts.into_iter().map(|(span, truth)| Sent { body: body(service, vec![span]), truth }).collect()
+    parts
+        .into_iter()
+        .map(|(span, truth)| Sent {
+            body: body(service, vec![span]),
+            truth,
+        })
+        .collect()
 }
 
 impl Truth {

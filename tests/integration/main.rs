@@ -1,12 +1,16 @@
 //! The integration tests.
 
+mod checker;
 mod cli;
 mod databases;
+mod exactly_once;
 mod fixtures;
 mod generate;
+mod load;
 mod metrics;
 mod model;
 mod order_and_split;
+mod program;
 mod reference;
 mod signals;
 mod store;

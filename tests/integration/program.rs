@@ -40,7 +40,8 @@ pub fn agent() -> ureq::Agent {
 impl Program {
     /// Starts it on a database and waits until it is ready; panics with its log when it ends first.
     pub fn start(database_url: &str, environment: &[(&str, &str)]) -> Self {
-        Self::try_start(database_url, environment).unwrap_or_else(|log| panic!("redspan did not start:\n{log}"))
+        Self::try_start(database_url, environment)
+            .unwrap_or_else(|log| panic!("redspan did not start:\n{log}"))
     }
 
     /// The same; an end before it is ready gives the log.
@@ -101,7 +102,9 @@ impl Program {
     pub fn kill(&mut self) {
         // It may have died by itself at a failpoint.
         drop(self.child.kill());
-        self.child.wait().expect("a killed process can be waited for");
+        self.child
+            .wait()
+            .expect("a killed process can be waited for");
     }
 
     /// Whether it has ended, and how.
@@ -116,14 +119,21 @@ impl Program {
             if let Some(status) = self.ended() {
                 return status;
             }
-            assert!(start.elapsed() < PATIENCE, "redspan does not end; its log:\n{}", self.log());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "redspan does not end; its log:\n{}",
+                self.log()
+            );
             std::thread::yield_now();
         }
     }
 
     /// SIGTERM, and wait until it has drained.
     pub fn terminate(&mut self) -> ExitStatus {
-        let status = Command::new("kill").arg(self.pid().to_string()).status().expect("kill can be run");
+        let status = Command::new("kill")
+            .arg(self.pid().to_string())
+            .status()
+            .expect("kill can be run");
         assert!(status.success());
         self.wait()
     }
@@ -137,15 +147,28 @@ impl Program {
             .send(body)?;
         let status = response.status().as_u16();
         // Read to the end, so that the connection can be used again.
-        response.into_body().into_reader().read_to_end(&mut Vec::new()).map_err(ureq::Error::Io)?;
+        response
+            .into_body()
+            .into_reader()
+            .read_to_end(&mut Vec::new())
+            .map_err(ureq::Error::Io)?;
         Ok(status)
     }
 
     /// Gets a path of the port for people and Prometheus.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let mut response =
-            self.agent.get(format!("http://{}{path}", self.http)).call().expect("it answers");
-        (response.status().as_u16(), response.body_mut().read_to_string().expect("the answer is text"))
+        let mut response = self
+            .agent
+            .get(format!("http://{}{path}", self.http))
+            .call()
+            .expect("it answers");
+        (
+            response.status().as_u16(),
+            response
+                .body_mut()
+                .read_to_string()
+                .expect("the answer is text"),
+        )
     }
 
     /// Everything on /metrics.
@@ -171,12 +194,17 @@ pub struct Samples(pub std::collections::BTreeMap<String, f64>);
 
 impl Samples {
     fn parse(text: &str) -> Self {
-        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
         Self(
             lines
                 .map(|line| {
                     let (series, value) = line.rsplit_once(' ').expect("a sample has a value");
-                    (series.to_owned(), value.parse().expect("a value is a number"))
+                    (
+                        series.to_owned(),
+                        value.parse().expect("a value is a number"),
+                    )
                 })
                 .collect(),
         )

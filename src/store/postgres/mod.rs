@@ -61,6 +61,10 @@ impl Store for PostgresStore {
         )
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn writer(&self) -> Result<Box<dyn Ingest>, StoreError> {
         Ok(Box::new(PostgresIngest::open(&self.access).await?))
     }

@@ -66,6 +66,10 @@ impl Store for SqliteStore {
         format!("sqlite, {}", self.path.display())
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn writer(&self) -> Result<Box<dyn Ingest>, StoreError> {
         let Some(writing) = &self.writing else {
             return Err(StoreError::Configuration(format!(
