@@ -1,9 +1,13 @@
 //! The command line: one file a subcommand. Reads arguments, loads the configuration, and turns
 //! every failure into a sentence on stderr and an exit code, here and nowhere else.
 
+pub mod aggregations;
 mod config;
+pub mod errors;
 pub mod migrate;
 mod settings;
+mod table;
+mod when;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
@@ -125,6 +129,14 @@ fn print_line(line: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Io(error)),
         _ => Ok(()),
     }
+}
+
+/// JSON for programs, on lines for people.
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::Internal(error.to_string()))?;
+    text.push('\n');
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub use settings::{
     LimitSettings, LogSettings, OtlpHttpSettings, OtlpSettings, PrivacySettings, RetentionSettings,
     Setting, WriterSettings,
 };
+pub(crate) use values::parse_duration;
 pub use values::{Bytes, DatabaseUrl, LogFormat, Secret};
 
 use layers::Layers;

@@ -114,7 +114,8 @@ impl Value for Duration {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A duration with its unit: `500ms`, `5s`, `15m`, `6h` or `30d`.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text)?;
     let seconds = match unit {
         "ms" => return Some(Duration::from_millis(number)),

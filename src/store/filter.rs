@@ -185,13 +185,22 @@ pub struct ErrorStats {
     /// By category; those with none are left out.
     pub by_category: BTreeMap<Category, i64>,
     /// The ten endpoints with most, most first, then by name.
-    pub top_endpoints: Vec<(String, i64)>,
+    pub top_endpoints: Vec<EndpointErrors>,
     /// Distinct users among them.
     pub unique_users: i64,
     /// Resolved.
     pub resolved: i64,
     /// Not resolved.
     pub unresolved: i64,
+}
+
+/// How many errors an endpoint has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EndpointErrors {
+    /// The endpoint.
+    pub endpoint: String,
+    /// Its errors.
+    pub errors: i64,
 }
 
 /// What is compared by `verify_aggregations`.

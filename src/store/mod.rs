@@ -23,7 +23,7 @@ pub use changes::{
 pub use connect::{DatabaseSettings, connect, connect_reader};
 pub use error::StoreError;
 pub use filter::{
-    AggregationFilter, Check, Cursor, ErrorFilter, ErrorStats, GroupFilter, Mismatch, NoCursor,
+    AggregationFilter, Check, Cursor, EndpointErrors, ErrorFilter, ErrorStats, GroupFilter, Mismatch, NoCursor,
     Page, PageRequest, Verification,
 };
 pub use new_error::{InvalidField, NewApiError};

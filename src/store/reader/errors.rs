@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     domain::{ApiError, Category, ErrorId, Severity, Timestamp, TraceKey},
-    store::{Cursor, ErrorFilter, ErrorStats, Page, PageRequest, StoreError},
+    store::{Cursor, EndpointErrors, ErrorFilter, ErrorStats, Page, PageRequest, StoreError},
 };
 
 use super::{
@@ -127,7 +127,10 @@ impl<DB: Dialect> SqlReader<DB> {
             .map_err(failed)?;
         stats.top_endpoints = endpoints
             .all(&mut snapshot, |row| {
-                Ok((DB::get(row, "endpoint")?, DB::get(row, "errors")?))
+                Ok(EndpointErrors {
+                    endpoint: DB::get(row, "endpoint")?,
+                    errors: DB::get(row, "errors")?,
+                })
             })
             .await
             .map_err(failed)?;

@@ -1,0 +1,260 @@
+//! `redspan aggregations`: lists the hours, proves that they say what their rows say, and counts
+//! them again.
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    clock,
+    domain::{Aggregation, Category, Severity, Timestamp},
+    failure::Failure,
+    store::{
+        AggregationFilter, Cursor, DatabaseSettings, Page, PageRequest, Reader, Verification,
+        connect, connect_reader,
+    },
+};
+
+use super::{
+    json,
+    table::{Table, one_line, print},
+    when::Period,
+};
+
+/// What to do with hours.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// List hours, latest first
+    List(Box<List>),
+    /// Prove that hours, groups and counters say what the rows say (exit code 65 when not)
+    Verify(Verify),
+    /// Count the hours again from their rows; an SQLite file must not be in use
+    Rebuild(Rebuild),
+}
+
+/// `aggregations list`
+#[derive(Args, Debug)]
+pub struct List {
+    #[command(flatten)]
+    period: Period,
+    /// In which service
+    #[arg(long, visible_alias = "service")]
+    service_name: Option<String>,
+    /// On which endpoint
+    #[arg(long)]
+    endpoint: Option<String>,
+    /// How bad
+    #[arg(long)]
+    severity: Option<Severity>,
+    /// Of which kind
+    #[arg(long)]
+    category: Option<Category>,
+    /// Which called service failed
+    #[arg(long)]
+    external_service: Option<String>,
+    /// How many, 1 to 500
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
+    /// Go on after the page that ended with this cursor
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<Cursor>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `aggregations verify`
+#[derive(Args, Debug)]
+pub struct Verify {
+    #[command(flatten)]
+    period: Period,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `aggregations rebuild`
+#[derive(Args, Debug)]
+pub struct Rebuild {
+    #[command(flatten)]
+    period: Period,
+}
+
+/// Runs the command on the database.
+///
+/// # Errors
+/// When the database cannot answer; [`Failure::Corrupt`] when something does not add up.
+pub async fn run(command: Command, database: &DatabaseSettings) -> Result<(), Failure> {
+    let now = clock::now();
+    match command {
+        Command::List(list) => {
+            let store = connect_reader(database).await?;
+            let answer = list.answer(&*store, now).await;
+            store.close().await;
+            print(&answer?)
+        }
+        Command::Verify(verify) => {
+            let store = connect_reader(database).await?;
+            let found = verify.find(&*store, now).await;
+            store.close().await;
+            let found = found?;
+            print(&verify.text(&found)?)?;
+            conclude(&found)
+        }
+        Command::Rebuild(range) => {
+            let (from, to) = range.period.hours(now)?;
+            let settings = DatabaseSettings {
+                migrate: false,
+                ..database.clone()
+            };
+            let store = connect(&settings).await?;
+            let rebuilt = match store.writer().await {
+                Ok(mut writer) => writer.rebuild_aggregations(from, to, now).await,
+                Err(error) => Err(error),
+            };
+            store.close().await;
+            print(&match rebuilt? {
+                0 => "Every hour was right.\n".to_owned(),
+                hours => format!("{} corrected.\n", count(hours, "hour")),
+            })
+        }
+    }
+}
+
+impl List {
+    /// What the command prints.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn answer<R: Reader + ?Sized>(
+        self,
+        reader: &R,
+        now: Timestamp,
+    ) -> Result<String, Failure> {
+        let (from, to) = self.period.hours(now)?;
+        let filter = AggregationFilter {
+            from,
+            to,
+            service_name: self.service_name,
+            endpoint: self.endpoint,
+            severity: self.severity,
+            category: self.category,
+            external_service: self.external_service,
+        };
+        let page = PageRequest {
+            limit: self.limit,
+            offset: 0,
+            after: self.after,
+        };
+        let hours = reader.get_aggregations(&filter, &page).await?;
+        if self.json {
+            json(&hours)
+        } else {
+            Ok(list_text(&hours))
+        }
+    }
+}
+
+impl Verify {
+    /// What does not add up.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn find<R: Reader + ?Sized>(
+        &self,
+        reader: &R,
+        now: Timestamp,
+    ) -> Result<Verification, Failure> {
+        let (from, to) = self.period.hours(now)?;
+        Ok(reader.verify_aggregations(from, to, now).await?)
+    }
+
+    /// What the command prints.
+    ///
+    /// # Errors
+    /// Never in practice: the findings are plain JSON.
+    pub fn text(&self, found: &Verification) -> Result<String, Failure> {
+        if self.json {
+            return json(found);
+        }
+        let mut lines: Vec<String> = found
+            .mismatches
+            .iter()
+            .map(|mismatch| one_line(&mismatch.to_string()).into_owned())
+            .collect();
+        if found.more_mismatches > 0 {
+            lines.push(format!("And {} more.", found.more_mismatches));
+        }
+        let verdict = if found.is_clean() {
+            "Everything adds up"
+        } else {
+            "Compared"
+        };
+        let mut compared = vec![
+            count(found.aggregations, "hourly count"),
+            count(found.errors, "error"),
+        ];
+        if self.period.is_all() {
+            compared.push(count(found.groups, "group"));
+            compared.push(format!(
+                "the counters of {}",
+                count(found.writers, "writer")
+            ));
+        }
+        lines.push(format!("{verdict}: {}.\n", compared.join(", ")));
+        Ok(lines.join("\n"))
+    }
+}
+
+fn conclude(found: &Verification) -> Result<(), Failure> {
+    if found.is_clean() {
+        return Ok(());
+    }
+    let mismatches = i64::try_from(found.mismatches.len()).unwrap_or(i64::MAX);
+    Err(Failure::Corrupt(format!(
+        "{} found; `redspan aggregations rebuild` counts the hours again from their rows",
+        count(mismatches + found.more_mismatches, "mismatch")
+    )))
+}
+
+fn count(number: impl std::fmt::Display, what: &str) -> String {
+    let number = number.to_string();
+    match (number.as_str(), what) {
+        ("1", _) => format!("1 {what}"),
+        (_, "mismatch") => format!("{number} mismatches"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
+fn list_text(page: &Page<Aggregation>) -> String {
+    if page.items.is_empty() {
+        return "No hour matches.\n".to_owned();
+    }
+    let mut table = Table::new(&[
+        "HOUR", "ERRORS", "USERS", "SEVERITY", "CATEGORY", "SERVICE", "METHOD", "ENDPOINT",
+        "STATUS", "EXTERNAL",
+    ]);
+    for hour in &page.items {
+        let dimensions = &hour.dimensions;
+        let start = hour.hour_bucket.start().to_datetime();
+        table.row([
+            start.format("%Y-%m-%d %H:00").to_string(),
+            hour.total_errors.to_string(),
+            hour.unique_users.to_string(),
+            dimensions.severity.to_string(),
+            dimensions.category.to_string(),
+            dimensions.service_name.clone(),
+            dimensions.method.clone(),
+            dimensions.endpoint.clone(),
+            dimensions
+                .status_code
+                .map_or_else(|| "-".to_owned(), |status| status.to_string()),
+            dimensions.external_service.clone().unwrap_or_default(),
+        ]);
+    }
+    let mut text = table.into_text();
+    if let Some(next) = &page.next {
+        text.push_str("\nMore of them: --after ");
+        text.push_str(&next.to_string());
+        text.push('\n');
+    }
+    text
+}
