@@ -21,8 +21,10 @@ pub(super) fn error_message(origin: &Span<'_>, exception: Option<&Exception>) ->
     let of_event = || origin.last_event_name().map(str::to_owned);
     let of_http = || origin.http_failure().map(|status| format!("HTTP {status}"));
     let of_grpc = || origin.grpc_failure().map(|name| format!("gRPC {name}"));
+    let of_type = || exception.and_then(|exception| exception.full_type.clone());
     of_exception
         .or_else(of_status)
+        .or_else(of_type)
         .or_else(of_event)
         .or_else(of_http)
         .or_else(of_grpc)
@@ -93,7 +95,7 @@ pub(super) fn own_category(origin: &Span<'_>, exception: Option<&Exception>) -> 
         "file_system"
     } else if ["ValidationError", "ZodError"].contains(&short_type.as_str()) {
         "validation"
-    } else if exception.is_some() {
+    } else if exception.is_some() || !full_type.is_empty() && full_type.parse::<i32>().is_err() {
         "application"
     } else {
         "unknown"
