@@ -106,6 +106,11 @@ fn fixtures_lead_to_their_rows_as_protobuf() {
     run(Encoding::Protobuf, ".pb");
 }
 
+#[test]
+fn fixtures_lead_to_their_rows_as_json() {
+    run(Encoding::Json, ".json");
+}
+
 /// The reference that random traces are measured by is itself measured by what is written by hand.
 #[test]
 fn fixtures_lead_to_their_rows_in_the_reference() {
