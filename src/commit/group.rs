@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::{
     detect::Findings,
     domain::{
-        ApiError, Category, DURATION_BUCKETS_SECONDS, Dimensions, EntrySpan, Hour, RequestDigest,
-        Series, Severity, Sighting, SightingKey, SpanId, TraceKey,
+        ApiError, Category, DURATION_BUCKETS, Dimensions, EntrySpan, Hour, RequestDigest, Series,
+        Severity, Sighting, SightingKey, SpanId, TraceKey, duration_bucket,
     },
     store::{AggregationDelta, RequestTotalsDelta, TraceIdentity},
 };
@@ -227,7 +227,7 @@ impl Totals {
                     errors: 0,
                     estimated_requests: 0.0,
                     duration_nanos: 0,
-                    buckets: vec![0; DURATION_BUCKETS_SECONDS.len() + 1],
+                    buckets: vec![0; DURATION_BUCKETS],
                 });
             count(delta, entry);
         }
@@ -294,7 +294,7 @@ fn count(delta: &mut RequestTotalsDelta, entry: &EntrySpan) {
     delta.duration_nanos = delta
         .duration_nanos
         .saturating_add(i64::try_from(entry.duration_nanos).unwrap_or(i64::MAX));
-    delta.buckets[bucket(entry.duration_nanos)] += 1;
+    delta.buckets[duration_bucket(entry.duration_nanos)] += 1;
 }
 
 fn add(sum: &mut RequestTotalsDelta, delta: &RequestTotalsDelta) {
@@ -305,14 +305,4 @@ fn add(sum: &mut RequestTotalsDelta, delta: &RequestTotalsDelta) {
     for (sum, count) in sum.buckets.iter_mut().zip(&delta.buckets) {
         *sum += count;
     }
-}
-
-/// The first bucket whose bound is not below the duration; the last one has no bound.
-fn bucket(nanos: u64) -> usize {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "durations below 104 days are exact, longer ones have no bound"
-    )]
-    let nanos = nanos as f64;
-    DURATION_BUCKETS_SECONDS.partition_point(|bound| (bound * 1e9).round() < nanos)
 }

@@ -711,8 +711,8 @@ fn deltas(changes: &Changes, effects: &plan::Effects) -> MetricDeltas {
             &total.buckets,
         );
     }
-    for row in &changes.inserted {
-        deltas.error(row);
+    for (labels, count) in &effects.errors {
+        deltas.errors(labels, *count);
     }
     for (service, count) in &effects.merged_rows {
         deltas.merged_rows(service, *count);

@@ -7,6 +7,20 @@ pub const DURATION_BUCKETS_SECONDS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
+/// The buckets of a duration, the last one beyond every bound.
+pub const DURATION_BUCKETS: usize = DURATION_BUCKETS_SECONDS.len() + 1;
+
+/// The bucket that a duration falls into; a bound belongs to its bucket.
+#[must_use]
+pub fn duration_bucket(nanos: u64) -> usize {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact for durations below 104 days, and beyond every bound after that"
+    )]
+    let nanos = nanos as f64;
+    DURATION_BUCKETS_SECONDS.partition_point(|bound| (bound * 1e9).round() < nanos)
+}
+
 /// The label set of requests: `service_name, environment, endpoint, method`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Series {
@@ -35,4 +49,19 @@ pub struct EntrySpan {
     pub failed: bool,
     /// How many requests it stands for (1 unless sampled by a known threshold).
     pub stands_for: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_on_a_bound_is_in_that_bucket() {
+        assert_eq!(duration_bucket(0), 0);
+        assert_eq!(duration_bucket(5_000_000), 0);
+        assert_eq!(duration_bucket(5_000_001), 1);
+        assert_eq!(duration_bucket(10_000_000_000), 10);
+        assert_eq!(duration_bucket(10_000_000_001), 11);
+        assert_eq!(duration_bucket(u64::MAX), 11);
+    }
 }

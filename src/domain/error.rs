@@ -146,6 +146,35 @@ impl Dimensions {
     }
 }
 
+/// The labels of `redspan_errors_total`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ErrorLabels {
+    /// See [`ApiError::service_name`].
+    pub service_name: String,
+    /// See [`ApiError::environment`].
+    pub environment: String,
+    /// See [`ApiError::severity`].
+    pub severity: Severity,
+    /// See [`ApiError::category`].
+    pub category: Category,
+    /// See [`ApiError::external_service`].
+    pub external_service: Option<String>,
+}
+
+impl ErrorLabels {
+    /// The labels of a row.
+    #[must_use]
+    pub fn of(row: &ApiError) -> Self {
+        Self {
+            service_name: row.service_name.clone(),
+            environment: row.environment.clone(),
+            severity: row.severity,
+            category: row.category,
+            external_service: row.external_service.clone(),
+        }
+    }
+}
+
 /// One row of `error_aggregations`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,8 +7,8 @@ mod kinds;
 mod sighting;
 mod time;
 
-pub use entry::{DURATION_BUCKETS_SECONDS, EntrySpan, Series};
-pub use error::{Aggregation, ApiError, Dimensions, ErrorGroup, GroupStatus, OTHER};
+pub use entry::{DURATION_BUCKETS, DURATION_BUCKETS_SECONDS, EntrySpan, Series, duration_bucket};
+pub use error::{Aggregation, ApiError, Dimensions, ErrorGroup, ErrorLabels, GroupStatus, OTHER};
 pub use ids::{
     AggregationId, ErrorId, Fingerprint, NameHasher, RequestDigest, SightingKey, SpanId, TraceId,
     TraceKey, UserKey,

@@ -11,9 +11,11 @@ use prometheus::{
     proto,
 };
 
-use super::deltas::{DURATION_BUCKETS, ErrorLabels, MetricDeltas, RequestsDelta};
+use super::deltas::{MetricDeltas, RequestsDelta};
 use crate::{
-    domain::{Category, DURATION_BUCKETS_SECONDS, OTHER, Series, Severity},
+    domain::{
+        Category, DURATION_BUCKETS, DURATION_BUCKETS_SECONDS, ErrorLabels, OTHER, Series, Severity,
+    },
     store::{Labels, MetricFamily, MetricTotal},
 };
 
@@ -288,7 +290,10 @@ fn error_labels(error: &ErrorLabels) -> Labels {
         (ENVIRONMENT, &error.environment),
         (SEVERITY, error.severity.as_str()),
         (CATEGORY, error.category.as_str()),
-        (EXTERNAL_SERVICE, &error.external_service),
+        (
+            EXTERNAL_SERVICE,
+            error.external_service.as_deref().unwrap_or_default(),
+        ),
     ])
 }
 

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{ApiError, Category, DURATION_BUCKETS_SECONDS, Series, Severity};
-
-/// The buckets of a duration, the last one beyond every bound.
-pub const DURATION_BUCKETS: usize = DURATION_BUCKETS_SECONDS.len() + 1;
+use crate::domain::{DURATION_BUCKETS, ErrorLabels, Series, duration_bucket};
 
 /// What one transaction adds to the data counters. Collect, then hand to
 /// [`super::DataCounters::stage`].
@@ -25,16 +22,6 @@ pub(super) struct RequestsDelta {
     pub(super) errors: i64,
     pub(super) duration_nanos: i64,
     pub(super) buckets: [i64; DURATION_BUCKETS],
-}
-
-/// The labels of `redspan_errors_total`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ErrorLabels {
-    pub(super) service_name: String,
-    pub(super) environment: String,
-    pub(super) severity: Severity,
-    pub(super) category: Category,
-    pub(super) external_service: String,
 }
 
 impl MetricDeltas {
@@ -76,16 +63,9 @@ impl MetricDeltas {
         }
     }
 
-    /// A row that is stored for the first time, with the labels it has then.
-    pub fn error(&mut self, row: &ApiError) {
-        let labels = ErrorLabels {
-            service_name: row.service_name.clone(),
-            environment: row.environment.clone(),
-            severity: row.severity,
-            category: row.category,
-            external_service: row.external_service.clone().unwrap_or_default(),
-        };
-        *self.errors.entry(labels).or_default() += 1;
+    /// Rows that are stored for the first time, with the labels that they have then.
+    pub fn errors(&mut self, labels: &ErrorLabels, rows: i64) {
+        *self.errors.entry(labels.clone()).or_default() += rows;
     }
 
     /// Rows of this service that turned out to be another's.
@@ -106,32 +86,4 @@ impl MetricDeltas {
 
 fn add(counts: &mut BTreeMap<String, i64>, service_name: &str, by: i64) {
     *counts.entry(service_name.to_owned()).or_default() += by;
-}
-
-/// The bucket of [`DURATION_BUCKETS_SECONDS`] that a duration falls into; bounds belong to their bucket.
-fn duration_bucket(nanos: u64) -> usize {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "exact for durations below 104 days, and beyond every bound after that"
-    )]
-    let nanos = nanos as f64;
-    DURATION_BUCKETS_SECONDS
-        .iter()
-        .position(|bound| nanos <= (bound * 1e9).round())
-        .unwrap_or(DURATION_BUCKETS - 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_on_a_bound_is_in_that_bucket() {
-        assert_eq!(duration_bucket(0), 0);
-        assert_eq!(duration_bucket(5_000_000), 0);
-        assert_eq!(duration_bucket(5_000_001), 1);
-        assert_eq!(duration_bucket(10_000_000_000), 10);
-        assert_eq!(duration_bucket(10_000_000_001), 11);
-        assert_eq!(duration_bucket(u64::MAX), 11);
-    }
 }

@@ -9,7 +9,7 @@ mod watched;
 use prometheus::{Registry, TextEncoder};
 
 pub use data::DataCounters;
-pub use deltas::{DURATION_BUCKETS, MetricDeltas};
+pub use deltas::MetricDeltas;
 pub use process::{
     Commits, Connections, Memory, OtlpRequests, ProcessMetrics, Queue, RecordResult, Records,
     Repository, Signal, UnresolvedErrors,

@@ -81,12 +81,12 @@ fn counters_go_on_after_a_restart_and_begin_again_under_another_name() {
 fn an_error_without_an_external_service_has_an_empty_label() {
     use crate::domain::{Category, Severity};
     let metrics = Metrics::new(2_000);
-    let labels = |external_service: &str| deltas::ErrorLabels {
+    let labels = |external_service: &str| crate::domain::ErrorLabels {
         service_name: "shop".to_owned(),
         environment: String::new(),
         severity: Severity::Error,
         category: Category::Database,
-        external_service: external_service.to_owned(),
+        external_service: (!external_service.is_empty()).then(|| external_service.to_owned()),
     };
     let mut deltas = MetricDeltas::default();
     deltas.errors.insert(labels(""), 1);

@@ -24,9 +24,7 @@ pub use users::UserHasher;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
-    domain::{
-        AggregationId, ApiError, Category, ErrorId, Fingerprint, Severity, Sighting, Timestamp,
-    },
+    domain::{AggregationId, ApiError, ErrorId, ErrorLabels, Fingerprint, Sighting, Timestamp},
     store::{
         AggregationDelta, Changes, GroupState, RequestTotalsDelta, StoredTrace, TraceIdentity,
     },
@@ -77,21 +75,6 @@ pub enum Outcome {
     Duplicate,
     /// A span that did not fail.
     NotError,
-}
-
-/// The labels of `redspan_errors_total`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ErrorLabels {
-    /// See [`ApiError::service_name`].
-    pub service_name: String,
-    /// See [`ApiError::environment`].
-    pub environment: String,
-    /// See [`ApiError::severity`].
-    pub severity: Severity,
-    /// See [`ApiError::category`].
-    pub category: Category,
-    /// See [`ApiError::external_service`].
-    pub external_service: Option<String>,
 }
 
 /// What counters and the accounting of records need to know of the changes.
@@ -186,18 +169,6 @@ pub fn plan_rows(input: PlanInput, fold: &mut impl DimensionLimit, users: &UserH
         },
         effects,
         groups,
-    }
-}
-
-impl ErrorLabels {
-    fn of(row: &ApiError) -> Self {
-        Self {
-            service_name: row.service_name.clone(),
-            environment: row.environment.clone(),
-            severity: row.severity,
-            category: row.category,
-            external_service: row.external_service.clone(),
-        }
     }
 }
 

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, slice::from_ref};
 
 use serde_json::json;
 
-use super::{DimensionLimit, ErrorLabels, HourlyLabelSets, Outcome, candidate_ids, model::Tables};
+use super::{DimensionLimit, HourlyLabelSets, Outcome, candidate_ids, model::Tables};
 use crate::{
     detect::sample::{START_MICROS, exception, failed, link},
     domain::{
-        AggregationId, ApiError, Category, Dimensions, ErrorId, GroupStatus, Hour, Severity,
-        Sighting, Timestamp,
+        AggregationId, ApiError, Category, Dimensions, ErrorId, ErrorLabels, GroupStatus, Hour,
+        Severity, Sighting, Timestamp,
     },
     store::AggregationDelta,
 };
