@@ -116,7 +116,7 @@ pub(super) const REQUEST_HEADER: &str = "http.request.header.";
 
 /// The slot of an attribute's name, and the name's place in [`NAMES`].
 fn slot_of(key: &[u8]) -> Option<(Slot, u16)> {
-    if key.len() < SHORTEST_NAME {
+    if key.len() < SHORTEST_NAME || key.len() > LONGEST_NAME {
         return None;
     }
     let mut bucket = bucket_of(key);
@@ -131,6 +131,7 @@ fn slot_of(key: &[u8]) -> Option<(Slot, u16)> {
 }
 
 const SHORTEST_NAME: usize = 7;
+const LONGEST_NAME: usize = 34;
 
 /// Index into [`NAMES`] plus one by [`bucket_of`]; 0 is an empty bucket, the next one follows a
 /// full one.
@@ -139,7 +140,7 @@ static BUCKETS: [u8; 256] = {
     let mut index = 0;
     while index < NAMES.len() {
         let name = NAMES[index].0.as_bytes();
-        assert!(name.len() >= SHORTEST_NAME);
+        assert!(name.len() >= SHORTEST_NAME && name.len() <= LONGEST_NAME);
         let mut bucket = bucket_of(name);
         while buckets[bucket] != 0 {
             bucket = (bucket + 1) % buckets.len();

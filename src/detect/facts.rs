@@ -1,12 +1,15 @@
 //! What a span says of the request it belongs to: endpoint, status, user, address, agent, headers.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use serde_json::{Map, Value as Json};
 
 use crate::{
     domain::EntryFacts,
-    otlp::{SpanKind, SpanView},
+    otlp::{SpanKind, SpanView, Value},
 };
 
 use super::{
@@ -48,9 +51,9 @@ struct Span {
     len: u32,
 }
 
-/// The texts of notes, one behind the other: most are never read.
+/// The texts of notes, one behind the other, as they were sent: most are never read.
 #[derive(Default)]
-pub(super) struct NoteBook(String);
+pub(super) struct NoteBook(Vec<u8>);
 
 impl NoteBook {
     /// Takes down what the span says.
@@ -84,21 +87,25 @@ impl NoteBook {
     }
 
     fn keep(&mut self, attributes: &Attributes<'_>, slot: Slot, max_chars: usize) -> Span {
-        let Some(value) = attributes.get(slot) else {
-            return Span::default();
-        };
-        let text = text(value);
-        // One character more, so that what is cut can still be seen to be.
-        let text = Text::chars(text.trim(), max_chars + 1).text;
+        match attributes.get(slot) {
+            None => Span::default(),
+            Some(Value::Str(bytes)) => self.push(bytes, max_chars),
+            Some(value) => self.push(text(value).as_bytes(), max_chars),
+        }
+    }
+
+    /// Adds enough of a text to cut it to so many characters and still to see that it was longer.
+    fn push(&mut self, text: &[u8], max_chars: usize) -> Span {
+        let text = &text[..text.len().min(4 * (max_chars + 1))];
         let (Ok(start), Ok(len)) = (u32::try_from(self.0.len()), u32::try_from(text.len())) else {
             return Span::default();
         };
-        self.0.push_str(text);
+        self.0.extend_from_slice(text);
         Span { start, len }
     }
 
-    fn text(&self, span: Span) -> &str {
-        &self.0[span.start as usize..][..span.len as usize]
+    fn text(&self, span: Span) -> Cow<'_, str> {
+        lossy(&self.0[span.start as usize..][..span.len as usize])
     }
 
     /// The facts that were noted. `truncated` takes the names of columns that had to be cut.
@@ -111,7 +118,7 @@ impl NoteBook {
         truncated: &mut Vec<&'static str>,
     ) -> EntryFacts {
         let mut cut = |column, text: &str, max| {
-            let kept = Text::chars(text, max);
+            let kept = Text::chars(text.trim(), max);
             if kept.cut {
                 truncated.push(column);
             }
@@ -124,16 +131,16 @@ impl NoteBook {
             status_code: note.status_code,
             user_id: privacy
                 .user_id
-                .then(|| cut("user_id", self.text(note.user_id), MAX_USER_ID))
+                .then(|| cut("user_id", &self.text(note.user_id), MAX_USER_ID))
                 .flatten(),
-            request_id: cut("request_id", self.text(note.request_id), MAX_REQUEST_ID),
-            ip_address: address(self.text(note.address), privacy.client_address),
+            request_id: cut("request_id", &self.text(note.request_id), MAX_REQUEST_ID),
+            ip_address: address(self.text(note.address).trim(), privacy.client_address),
             user_agent: privacy
                 .user_agent
-                .then(|| cut("user_agent", agent, MAX_USER_AGENT))
+                .then(|| cut("user_agent", &agent, MAX_USER_AGENT))
                 .flatten(),
             request_headers: note.headers.as_deref().cloned(),
-            probe: note.is_synthetic || is_probe_endpoint(endpoint) || is_probe_agent(agent),
+            probe: note.is_synthetic || is_probe_endpoint(endpoint) || is_probe_agent(&agent),
         }
     }
 }
@@ -188,7 +195,7 @@ fn address(text: &str, keep: KeepAddress) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::otlp::{Attribute, Value};
+    use crate::otlp::Attribute;
 
     #[test]
     fn addresses_are_cut_to_their_network() {

@@ -1,6 +1,9 @@
 //! The requests of a request: entry spans, by label sets that are kept once.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -12,7 +15,7 @@ use super::resource::Resource;
 #[derive(Default)]
 pub(super) struct Requests {
     series: Vec<Series>,
-    by_labels: HashMap<u128, u32>,
+    by_labels: HashMap<u128, u32, BuildHasherDefault<Hashed>>,
     entries: Vec<EntrySpan>,
     /// Labels, one behind the other, to be hashed.
     scratch: Vec<u8>,
@@ -76,5 +79,26 @@ impl Requests {
             });
         }
         (series, self.entries)
+    }
+}
+
+/// Hashes what is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes
+            .iter()
+            .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "each half is a hash")]
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
