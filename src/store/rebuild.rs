@@ -86,7 +86,7 @@ pub(super) async fn rebuild_hour<DB: Dialect>(
         changed += 1;
     }
     for (id, rows) in counted.iter().filter(|(id, _)| !stored.contains_key(id)) {
-        let users = members.get(id).copied().unwrap_or(0);
+        let users = count_members_of::<DB>(connection, *id).await?;
         insert_hour::<DB>(connection, *id, hour, rows, users, now).await?;
         changed += 1;
     }
@@ -223,6 +223,17 @@ async fn count_members<DB: Dialect>(
     })
     .await?;
     Ok(members.into_iter().collect())
+}
+
+/// The members of an hour's row that is missing.
+async fn count_members_of<DB: Dialect>(
+    connection: &mut DB::Connection,
+    id: AggregationId,
+) -> Result<i64, sqlx::Error> {
+    const SQL: &str =
+        "SELECT COUNT(*) AS users FROM error_aggregation_users WHERE aggregation_id = $1";
+    let counts = all::<DB, i64>(connection, SQL, bound![id], |row| DB::get(row, "users")).await?;
+    Ok(counts.into_iter().sum())
 }
 
 async fn update_hour<DB: Dialect>(

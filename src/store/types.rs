@@ -8,7 +8,7 @@ use sqlx::{
     Database, Decode, Encode, Postgres, Sqlite, Type,
     encode::IsNull,
     error::BoxDynError,
-    postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef, types::Oid},
+    postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef},
     sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef},
 };
 use uuid::Uuid;
@@ -161,11 +161,9 @@ fn unknown(what: &str, text: &str) -> BoxDynError {
     format!("{text:?} is no {what}").into()
 }
 
-/// `unknown`: the server takes the type of the column that the parameter meets. Asking for the
-/// enum by name would cost a query on each connection, and could find another schema's.
-const PG_UNKNOWN: Oid = Oid(705);
-
-/// Native enums on PostgreSQL. They have no array type here: bind the words as `text[]` and cast.
+/// Native enums on PostgreSQL, looked up by name once on each connection, before a statement that
+/// binds one is prepared. Read them as text (`CAST(severity AS TEXT)`): the driver would look the
+/// type of a column up after it has prepared the statement, and lose one that has no name.
 macro_rules! stored_as_enum {
     ($($name:ident $sql:literal,)+) => {$(
         impl Type<Sqlite> for $name {
@@ -189,7 +187,7 @@ macro_rules! stored_as_enum {
 
         impl Type<Postgres> for $name {
             fn type_info() -> PgTypeInfo {
-                PgTypeInfo::with_oid(PG_UNKNOWN)
+                PgTypeInfo::with_name($sql)
             }
 
             fn compatible(ty: &PgTypeInfo) -> bool {

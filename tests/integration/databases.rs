@@ -129,7 +129,7 @@ impl Server {
         // test looks at: tests kill redspan, never this server.
         let options = format!(
             "-k {} -c listen_addresses='' -c fsync=off -c max_connections=300 \
-             -c shared_buffers=64MB -c deadlock_timeout=200ms -c log_min_messages=warning",
+             -c shared_buffers=64MB -c deadlock_timeout=200ms -c log_line_prefix='%d %c '",
             folder.display()
         );
         run(server_program("pg_ctl")
@@ -143,6 +143,12 @@ impl Server {
             folder,
             next: AtomicU32::new(0),
         }
+    }
+
+    /// What the server logged, each line after the database and the session.
+    pub fn log(&self) -> String {
+        // Whatever bytes a test logs.
+        String::from_utf8_lossy(&fs::read(self.folder.join("data/log")).unwrap()).into_owned()
     }
 
     fn new_database(&self) -> String {

@@ -182,7 +182,12 @@ async fn columns_of(database: &Database) -> Vec<String> {
     rows(database, SQLITE, POSTGRES).await
 }
 
-async fn rows(database: &Database, sqlite: &'static str, postgres: &'static str) -> Vec<String> {
+/// The texts that a query gives, sorted.
+pub async fn rows(
+    database: &Database,
+    sqlite: &'static str,
+    postgres: &'static str,
+) -> Vec<String> {
     let mut rows: Vec<String> = match database.kind {
         Kind::Sqlite => {
             let mut connection = SqliteConnection::connect(&database.url).await.unwrap();
