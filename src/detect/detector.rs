@@ -21,7 +21,7 @@ use super::{
     facts::{MAX_ENDPOINT, MAX_METHOD, Note, NoteBook},
     failed::{Outcome, outcome},
     requests::Requests,
-    resource::Resources,
+    resource::{Resources, memory_bytes},
     row::{self, Origin, Scope},
     scrub::Scrubber,
     time::{Clamped, clamp},
@@ -49,7 +49,13 @@ pub struct Detector<'d> {
     last_trace: Option<(u32, TraceId, TraceKey)>,
     /// The endpoint of the span at hand.
     endpoint: String,
+    /// Memory that the contexts of rows take.
+    context_bytes: usize,
 }
+
+/// The contexts of all rows of a request: those beyond get none, so that a request of failed spans
+/// only does not fill the memory.
+const MAX_CONTEXT_BYTES: usize = 48 * 1024 * 1024;
 
 impl<'d> Detector<'d> {
     /// A detector for one request. `received_at` is what impossible times become.
@@ -75,6 +81,7 @@ impl<'d> Detector<'d> {
             traces: Traces::default(),
             last_trace: None,
             endpoint: String::new(),
+            context_bytes: 0,
         };
         detector.resources.enter(&ResourceView::default());
         detector
@@ -222,8 +229,10 @@ impl<'d> Detector<'d> {
             ended_at: span.ended_at,
             clamped_exception_nanos,
             without_people: !privacy.user_id,
+            without_context: self.context_bytes > MAX_CONTEXT_BYTES,
         };
         let row = row::build(&origin, &self.scope, share, truncated, scrubber);
+        self.context_bytes += memory_bytes(&row.content.context);
         let stated = |slot| {
             let word = span.attributes.text(slot)?;
             Some(word.trim().to_ascii_lowercase())

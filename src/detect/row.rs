@@ -48,6 +48,8 @@ pub(super) struct Origin<'o, 'a> {
     pub clamped_exception_nanos: Option<u64>,
     /// User ids, too, are left out of the attributes.
     pub without_people: bool,
+    /// The request's rows have got enough context: this one gets none.
+    pub without_context: bool,
 }
 
 /// The row's own part, and what `resolve` needs of it.
@@ -113,14 +115,13 @@ pub(super) fn build(
 
     let external = External::of(origin, &message);
     let texts = message.len() * 2 + stack.as_ref().map_or(0, String::len);
-    let mut context = context(
-        origin,
-        scope,
-        share,
-        MAX_ROW_BYTES.saturating_sub(texts + 8 * 1024),
-        &mut truncated,
-        &mut scrubber,
-    );
+    let mut context = if origin.without_context {
+        truncated.push("context");
+        Map::new()
+    } else {
+        let left = MAX_ROW_BYTES.saturating_sub(texts + 8 * 1024);
+        context(origin, scope, share, left, &mut truncated, &mut scrubber)
+    };
     truncated.dedup();
     if !truncated.is_empty() {
         context.insert("truncated".to_owned(), truncated.into());

@@ -23,8 +23,8 @@ pub use changes::{
 pub use connect::{DatabaseSettings, connect, connect_reader};
 pub use error::StoreError;
 pub use filter::{
-    AggregationFilter, Check, Cursor, EndpointErrors, ErrorFilter, ErrorStats, GroupFilter, Mismatch, NoCursor,
-    Page, PageRequest, Verification,
+    AggregationFilter, Check, Cursor, EndpointErrors, ErrorFilter, ErrorStats, GroupFilter,
+    Mismatch, NoCursor, Page, PageRequest, Verification,
 };
 pub use new_error::{InvalidField, NewApiError};
 pub use reader::{Dialect, ReadsSql, SqlReader};

@@ -733,3 +733,22 @@ fn many_failures_of_a_large_resource_share_a_bounded_memory() {
     assert_eq!(share(&sightings[0]), (true, false));
     assert_eq!(share(&sightings[2_999]), (false, true));
 }
+
+#[test]
+fn the_contexts_of_very_many_failures_are_bounded() {
+    let spans = (0..30_000_u16)
+        .map(|number| Span {
+            span_id: [&[9; 6][..], &number.to_be_bytes()].concat(),
+            ..failed(span_of(INTERNAL, 9, 0), "x")
+        })
+        .collect();
+    let found = find(spans);
+    let sightings = &found.traces[0].sightings;
+    assert_eq!(sightings.len(), 30_000);
+    let context = |sighting: &Sighting| json!(sighting.content.as_ref().unwrap().context);
+    assert_eq!(context(&sightings[0])["span"]["name"], "span 9");
+    assert_eq!(
+        context(&sightings[29_999]),
+        json!({"truncated": ["context"]})
+    );
+}
