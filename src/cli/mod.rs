@@ -48,12 +48,21 @@ struct Cli {
 enum Command {
     /// Take telemetry and show metrics until told to stop (the default).
     Serve(ServeArguments),
+    /// Look at errors.
+    #[command(subcommand)]
+    Errors(errors::Command),
+    /// Look at the hours in which errors are counted, prove them, count them again.
+    #[command(subcommand)]
+    Aggregations(aggregations::Command),
+    /// Change the version of the database's schema. `serve` brings it up to date by itself.
+    #[command(subcommand)]
+    Migrate(migrate::MigrateCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Command),
 }
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 struct ServeArguments {
     /// Do not bring the database's schema up to date.
     #[arg(long)]
@@ -90,22 +99,26 @@ pub fn main(
 
 fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
     let given = cli.settings.given(environment);
-    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Config(command) => config::run(&command, &given),
+    let mut config = Config::load(&given)?;
+    telemetry::start(&config.log);
+    let database = app::database_settings(&config.database);
+    match cli
+        .command
+        .unwrap_or(Command::Serve(ServeArguments::default()))
+    {
         Command::Serve(arguments) => {
-            let mut config = Config::load(&given)?;
-            config.database.migrate &= !arguments.no_migrate;
-            in_runtime(&config, app::serve(config.clone()))
+            config.database.migrate &= !(arguments.no_migrate || cli.serve.no_migrate);
+            in_runtime(app::serve(config))
         }
+        Command::Errors(command) => in_runtime(errors::run(command, &database)),
+        Command::Aggregations(command) => in_runtime(aggregations::run(command, &database)),
+        Command::Migrate(command) => in_runtime(migrate::run(command, &database, io::stdout())),
+        Command::Config(command) => config::run(&command),
     }
 }
 
-/// Logs as the configuration says, and drives the future on every core.
-fn in_runtime<F>(config: &Config, work: F) -> Result<(), Failure>
-where
-    F: Future<Output = Result<(), Failure>>,
-{
-    telemetry::start(&config.log);
+/// Drives the future on every core.
+fn in_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -120,15 +133,6 @@ fn version() -> &'static str {
     use crate::build::{REVISION, VERSION};
     static TEXT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     TEXT.get_or_init(|| format!("{VERSION} ({REVISION})"))
-}
-
-/// Prints a line for the caller. That nobody reads on (`redspan … | head`) is no failure.
-fn print_line(line: &str) -> Result<(), Failure> {
-    use io::Write;
-    match writeln!(io::stdout(), "{line}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Io(error)),
-        _ => Ok(()),
-    }
 }
 
 /// JSON for programs, on lines for people.
