@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::{
 use proptest::{collection::vec, prelude::*};
 
 use crate::reference;
-use arrival::{deliver, replay_plan};
+use arrival::{cut, deliver, replay_plan};
 use spans::{BEGIN_NANOS, SERVICES, make_spans, span_plan, text};
 
 /// When every request of a scenario is received.
@@ -182,7 +182,7 @@ pub fn scenario() -> impl Strategy<Value = Scenario> {
         1..3,
     );
     let places = vec(any::<u16>(), 64);
-    let cuts = vec((any::<bool>(), 0..2_usize, any::<bool>()), 64);
+    let cuts = vec(cut(), 64);
     let replays = vec(replay_plan(), 0..4);
     (traces, places, cuts, replays).prop_map(|(traces, places, cuts, replays)| {
         let spans = make_spans(&traces);

@@ -62,6 +62,31 @@ fn order(spans: &[Made], places: &[u16]) -> Vec<usize> {
     order.into_iter().map(|(_, index)| index).collect()
 }
 
+/// What may happen after a span.
+#[derive(Clone, Debug)]
+pub(super) struct Cut {
+    is_here: bool,
+    /// Of the request that begins here.
+    replica: usize,
+    joins_group: bool,
+    /// The request that ends here is turned round by so many thirds.
+    turned: usize,
+    reversed: bool,
+}
+
+pub(super) fn cut() -> impl Strategy<Value = Cut> {
+    let of_request = (0..2_usize, any::<bool>());
+    (any::<bool>(), of_request, 0..3_usize, any::<bool>()).prop_map(
+        |(is_here, (replica, joins_group), turned, reversed)| Cut {
+            is_here,
+            replica,
+            joins_group,
+            turned,
+            reversed,
+        },
+    )
+}
+
 fn first_success_above(spans: &[Made], part: &[usize], index: usize) -> Option<usize> {
     let parent = &spans[index].span.parent_span_id;
     let above = *part
@@ -77,24 +102,32 @@ fn first_success_above(spans: &[Made], part: &[usize], index: usize) -> Option<u
 pub(super) fn deliver(
     spans: &[Made],
     places: &[u16],
-    cuts: &[(bool, usize, bool)],
+    cuts: &[Cut],
     replays: &[ReplayPlan],
 ) -> Vec<Delivery> {
     let mut deliveries: Vec<Delivery> = Vec::new();
     let mut is_cut = true;
     for (position, index) in order(spans, places).into_iter().enumerate() {
-        let (cut, replica, joins_group) = cuts[position % cuts.len()];
+        let cut = &cuts[position % cuts.len()];
         if is_cut {
             deliveries.push(Delivery {
                 spans: Vec::new(),
-                replica,
-                joins_group,
+                replica: cut.replica,
+                joins_group: cut.joins_group,
                 kind: DeliveryKind::First,
             });
         }
         let last = deliveries.last_mut().expect("the first span is cut off");
         last.spans.push(index);
-        is_cut = cut;
+        is_cut = cut.is_here;
+        if is_cut {
+            // Of the request that opens a trace all spans are looked at, wherever they stand.
+            let middle = last.spans.len() * cut.turned / 3;
+            last.spans.rotate_left(middle);
+            if cut.reversed {
+                last.spans.reverse();
+            }
+        }
     }
     let replays = if deliveries.is_empty() { &[] } else { replays };
     for replay in replays {

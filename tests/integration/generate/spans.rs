@@ -317,7 +317,7 @@ fn flags(plan: &SpanPlan, parent_service: Option<usize>, service: usize) -> u32 
 }
 
 /// Types and messages, few enough to meet again.
-const EXCEPTIONS: [(&str, &str); 12] = [
+const EXCEPTIONS: [(&str, &str); 13] = [
     ("shop.errors.PaymentDeclined", "the bank said no to card 4"),
     ("java.sql.SQLException", "no such column: total_amount"),
     ("Error", "the printer is jammed"),
@@ -329,6 +329,7 @@ const EXCEPTIONS: [(&str, &str); 12] = [
     ("builtins.ValueError", "bad"),
     ("asyncio.exceptions.CancelledError", "gone away"),
     ("shop.errors.Bare", ""),
+    ("builtins.KeyError", "no ValueError_code here"),
     ("App\\Domain\\OrderMissing", "order 17 is not there"),
 ];
 
