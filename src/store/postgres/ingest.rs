@@ -14,6 +14,7 @@ use sqlx::{
 };
 use tokio::time::error::Elapsed;
 
+use self::apply::AT_ONCE;
 use super::{Access, open::script};
 use crate::{
     domain::{ApiError, ErrorId, Fingerprint, Hour, RequestDigest, Sighting, Timestamp, TraceKey},
@@ -50,10 +51,15 @@ struct Session {
     failed: bool,
 }
 
-/// Calls a method of the session, in time, and gives the connection up when it is lost.
+/// Calls a method of the session, in time (so many statements' time), and gives the connection up
+/// when it is lost.
 macro_rules! timed {
-    ($ingest:ident, $during:literal, $work:ident($($argument:expr),*)) => {{
-        let limit = $ingest.limit;
+    ($ingest:ident, $during:literal, $work:ident($($argument:expr),*)) => {
+        timed!($ingest, $during, 0, $work($($argument),*))
+    };
+    ($ingest:ident, $during:literal, $items:expr, $work:ident($($argument:expr),*)) => {{
+        let statements = u32::try_from($items / AT_ONCE).unwrap_or(u32::MAX);
+        let limit = $ingest.limit.saturating_mul(statements.saturating_add(1));
         let Some(session) = &mut $ingest.session else {
             return Err(StoreError::given_up($during));
         };
@@ -145,7 +151,12 @@ impl Ingest for PostgresIngest {
         traces: &[TraceIdentity],
         now: Timestamp,
     ) -> Result<Vec<StoredTrace>, StoreError> {
-        timed!(self, "lock error_traces", lock_traces(traces, now))
+        timed!(
+            self,
+            "lock error_traces",
+            traces.len(),
+            lock_traces(traces, now)
+        )
     }
 
     async fn read_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ApiError>, StoreError> {
@@ -160,7 +171,8 @@ impl Ingest for PostgresIngest {
     }
 
     async fn apply(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        timed!(self, "write a group", apply(changes))
+        let items = changes.inserted.len() + changes.updated.len() + changes.traces.len();
+        timed!(self, "write a group", items, apply(changes))
     }
 
     async fn rebuild_aggregations(
@@ -377,21 +389,22 @@ impl Session {
             ORDER BY key \
             ON CONFLICT (trace_key) DO UPDATE SET touched_at = error_traces.touched_at \
             RETURNING trace_key, sightings, dropped_sightings";
-        if traces.is_empty() {
-            return Ok(Vec::new());
+        let mut rows: Vec<(TraceKey, String, i64)> = Vec::with_capacity(traces.len());
+        for traces in traces.chunks(AT_ONCE) {
+            let keys: Vec<_> = traces.iter().map(|trace| trace.key).collect();
+            let services: Vec<_> = traces.iter().map(|trace| &*trace.service_name).collect();
+            let trace_ids: Vec<_> = traces.iter().map(|trace| trace.trace_id).collect();
+            let locked: Vec<_> = self
+                .query_as(SQL)
+                .bind(keys)
+                .bind(services)
+                .bind(trace_ids)
+                .bind(now)
+                .fetch_all(&mut self.connection)
+                .await
+                .during("lock error_traces")?;
+            rows.extend(locked);
         }
-        let keys: Vec<_> = traces.iter().map(|trace| trace.key).collect();
-        let services: Vec<_> = traces.iter().map(|trace| &*trace.service_name).collect();
-        let trace_ids: Vec<_> = traces.iter().map(|trace| trace.trace_id).collect();
-        let rows: Vec<(TraceKey, String, i64)> = self
-            .query_as(SQL)
-            .bind(keys)
-            .bind(services)
-            .bind(trace_ids)
-            .bind(now)
-            .fetch_all(&mut self.connection)
-            .await
-            .during("lock error_traces")?;
         let mut stored = rows
             .into_iter()
             .map(|(key, sightings, dropped_sightings)| {

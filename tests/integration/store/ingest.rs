@@ -609,6 +609,33 @@ fn rebuilt_hours_say_what_the_rows_say_and_keep_what_has_no_row() {
 }
 
 #[test]
+fn a_group_larger_than_any_statement_is_one_transaction() {
+    on_each_database(async |database| {
+        let store = connect(&database.settings()).await.unwrap();
+        let mut writer = store.writer().await.unwrap();
+        let all: Vec<_> = (0..2_345)
+            .map(|number| error(number, i64::from(number % 3_000), None))
+            .collect();
+        commit(&mut *writer, &changes(&all, &[])).await;
+        writer.begin().await.unwrap();
+        let ids: Vec<_> = all.iter().map(|row| row.id).collect();
+        assert_eq!(writer.read_errors(&ids).await.unwrap().len(), all.len());
+        writer.rollback().await;
+        assert_adds_up(&store).await;
+        // One row among them that is refused: none is stored.
+        let mut second: Vec<_> = (5_000..7_345)
+            .map(|number| error(number, 0, None))
+            .collect();
+        second[2_300].method = "MUCHTOOLONG".to_owned();
+        writer.begin().await.unwrap();
+        writer.apply(&changes(&second, &[])).await.unwrap_err();
+        writer.rollback().await;
+        assert_eq!(hours(&store).await[0].total_errors, 2_345);
+        assert_eq!(store.get_error_by_id(id(5_000)).await.unwrap(), None);
+    });
+}
+
+#[test]
 fn an_unknown_id_is_not_an_error() {
     on_each_database(async |database| {
         let store = connect(&database.settings()).await.unwrap();

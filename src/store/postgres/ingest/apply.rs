@@ -24,6 +24,10 @@ fn column<'a, I, T>(items: &'a [I], value: impl Fn(&'a I) -> T) -> Vec<T> {
     items.iter().map(value).collect()
 }
 
+/// Items in one statement: each keeps within the time limit for statements, and what is sent
+/// within the memory that a group may take.
+pub(super) const AT_ONCE: usize = 1_000;
+
 /// The values of rows of `api_errors`, and their order by primary key.
 macro_rules! insert_errors {
     ($tail:expr) => {
@@ -54,11 +58,16 @@ macro_rules! insert_errors {
 impl Session {
     pub(super) async fn apply(&mut self, changes: &Changes) -> Result<(), StoreError> {
         let now = changes.now.unwrap_or(Timestamp::EPOCH);
-        self.write_traces(&changes.traces).await?;
-        self.write_errors(insert_errors!(""), &changes.inserted)
-            .await?;
-        self.write_errors(insert_errors!(rewrite_error!()), &changes.updated)
-            .await?;
+        for traces in changes.traces.chunks(AT_ONCE) {
+            self.write_traces(traces).await?;
+        }
+        for errors in changes.inserted.chunks(AT_ONCE) {
+            self.write_errors(insert_errors!(""), errors).await?;
+        }
+        for errors in changes.updated.chunks(AT_ONCE) {
+            self.write_errors(insert_errors!(rewrite_error!()), errors)
+                .await?;
+        }
         self.merge_errors(&changes.merged).await?;
         self.count_groups(&changes.groups).await?;
         let users = self.count_users(&changes.users).await?;
@@ -74,9 +83,6 @@ impl Session {
             FROM UNNEST($1::uuid[], $2::text[], $3::int8[], $4::timestamptz[]) \
             AS new (trace_key, sightings, dropped_sightings, touched_at) \
             WHERE error_traces.trace_key = new.trace_key";
-        if traces.is_empty() {
-            return Ok(());
-        }
         self.query(SQL)
             .bind(column(traces, |trace| trace.key))
             .bind(column(traces, |trace| &*trace.sightings))
@@ -93,9 +99,6 @@ impl Session {
         sql: &'static str,
         errors: &[ApiError],
     ) -> Result<(), StoreError> {
-        if errors.is_empty() {
-            return Ok(());
-        }
         self.query(sql)
             .bind(column(errors, |error| error.id))
             .bind(column(errors, |error| error.user_id.as_deref()))
