@@ -519,7 +519,7 @@ fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
 
 fn value_text(value: &AnyValue) -> Option<String> {
     Some(match value.value.as_ref()? {
-        Value::StringValue(text) => text.clone(),
+        Value::StringValue(text) => text.replace('\0', "\u{fffd}"),
         Value::BoolValue(truth) => truth.to_string(),
         Value::IntValue(number) => number.to_string(),
         Value::DoubleValue(number) => number.to_string(),
