@@ -239,13 +239,14 @@ fn watch_connections(
     listener: &'static str,
     counts: &Arc<server::Counts>,
 ) {
-    let read = |counter: fn(&server::Counts) -> &AtomicU64| {
+    type Counter = fn(&server::Counts) -> &AtomicU64;
+    let read = |counter: Counter| {
         let counts = Arc::clone(counts);
         move || counter(&counts).load(Ordering::Relaxed)
     };
     let connections = &process.connections;
     connections.watch_accepted(listener, read(|counts| &counts.accepted));
-    let reasons: [(&'static str, fn(&server::Counts) -> &AtomicU64); 7] = [
+    let reasons: [(&'static str, Counter); 7] = [
         ("too_many", |counts| &counts.refused),
         ("accept_error", |counts| &counts.accept_errors),
         ("header_timeout", |counts| &counts.header_timeouts),

@@ -56,7 +56,7 @@ pub async fn watch(health: Health, mut stop: Stop) {
                     .repository
                     .refresh(clock::now(), &unresolved),
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "the repository's figures could not be read")
+                    tracing::warn!(%error, "the repository's figures could not be read");
                 }
                 Err(_) => tracing::warn!("the repository's figures took too long to read"),
             }
