@@ -196,11 +196,10 @@ impl Records {
     }
 }
 
-/// `redspan_otlp_requests_*`
+/// `redspan_otlp_requests_total`
 #[derive(Clone)]
 pub struct OtlpRequests {
     answered: IntCounterVec,
-    refused: IntCounterVec,
 }
 
 impl OtlpRequests {
@@ -211,12 +210,6 @@ impl OtlpRequests {
                 "redspan_otlp_requests_total",
                 "Requests on the OTLP port by the status of their answer.",
                 &["signal", "code"],
-            ),
-            refused: counters(
-                registry,
-                "redspan_otlp_requests_refused_total",
-                "Requests on the OTLP port that were not taken, by reason.",
-                &["signal", "reason"],
             ),
         };
         for code in ["200", "429", "503"] {
@@ -231,13 +224,6 @@ impl OtlpRequests {
     pub fn answer(&self, signal: Signal, code: u16) {
         self.answered
             .with_label_values(&[signal.as_str(), &code.to_string()])
-            .inc();
-    }
-
-    /// A request was refused, for a reason out of a small closed set.
-    pub fn refuse(&self, signal: Signal, reason: &'static str) {
-        self.refused
-            .with_label_values(&[signal.as_str(), reason])
             .inc();
     }
 }

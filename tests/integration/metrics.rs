@@ -43,10 +43,10 @@ fn busy() -> Metrics {
         process.records.settle(Signal::Spans, result, records);
     }
     process.otlp_requests.answer(Signal::Spans, 200);
-    process.otlp_requests.refuse(Signal::Spans, "memory");
     process.connections.watch_accepted("http", || 3);
     process.connections.watch_refused("http", "too_many", || 1);
     process.commits.observe(Duration::from_millis(3), 40);
+    process.queue.watch(65_536, || 12);
     process.memory.watch_inflight(|| 65_536);
     process.repository.set_up(true);
     process.repository.refresh(
