@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     json,
-    table::{Table, one_line, print},
+    table::{Table, count, one_line, print},
     when::Period,
 };
 
@@ -113,7 +113,8 @@ pub async fn run(command: Command, database: &DatabaseSettings) -> Result<(), Fa
             store.close().await;
             print(&match rebuilt? {
                 0 => "Every hour was right.\n".to_owned(),
-                hours => format!("{} corrected.\n", count(hours, "hour")),
+                1 => "1 hour corrected.\n".to_owned(),
+                hours => format!("{hours} hours corrected.\n"),
             })
         }
     }
@@ -213,15 +214,6 @@ fn conclude(found: &Verification) -> Result<(), Failure> {
         "{} found; `redspan aggregations rebuild` counts the hours again from their rows",
         count(mismatches + found.more_mismatches, "mismatch")
     )))
-}
-
-fn count(number: impl std::fmt::Display, what: &str) -> String {
-    let number = number.to_string();
-    match (number.as_str(), what) {
-        ("1", _) => format!("1 {what}"),
-        (_, "mismatch") => format!("{number} mismatches"),
-        _ => format!("{number} {what}s"),
-    }
 }
 
 fn list_text(page: &Page<Aggregation>) -> String {

@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     json,
-    table::{Table, beginning, many_lines, one_line, print},
+    table::{Table, beginning, count, many_lines, one_line, print},
     when::Period,
 };
 
@@ -333,8 +333,11 @@ fn push_json(text: &mut String, name: &str, json: &str) {
 
 fn stats_text(stats: &ErrorStats) -> String {
     let mut text = format!(
-        "{} errors ({} unresolved, {} resolved), {} users\n",
-        stats.total, stats.unresolved, stats.resolved, stats.unique_users
+        "{} ({} unresolved, {} resolved), {}\n",
+        count(stats.total, "error"),
+        stats.unresolved,
+        stats.resolved,
+        count(stats.unique_users, "user")
     );
     let mut section = |heading: &str, counts: Vec<(String, i64)>| {
         if counts.is_empty() {

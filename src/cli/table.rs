@@ -89,6 +89,15 @@ fn spelled_out(character: char) -> String {
     }
 }
 
+/// A number of things: `1 error`, `2 errors`, `2 mismatches`.
+pub(super) fn count(number: i64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ if what.ends_with("ch") => format!("{number} {what}es"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
 /// Writes to standard output. A reader that stopped listening, as `head` does, is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();

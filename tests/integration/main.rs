@@ -12,6 +12,7 @@ mod model;
 mod order_and_split;
 mod program;
 mod reference;
+mod repository;
 mod signals;
 mod store;
 mod transport;

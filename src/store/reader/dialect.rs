@@ -59,6 +59,13 @@ pub trait Dialect: Database {
     /// SQL around a bound string that is true when `tags` holds it.
     const HAS_TAG: [&'static str; 2];
 
+    /// SQL around a bound word that makes it a severity. The parameter itself stays text: the
+    /// driver would look the type of any other up, which unnamed statements do not survive.
+    const SEVERITY: [&'static str; 2];
+
+    /// The same for a category.
+    const CATEGORY: [&'static str; 2];
+
     /// Sorts text by its bytes, whatever the database's locale.
     const BY_BYTES: &'static str;
 
@@ -128,6 +135,8 @@ impl Dialect for Sqlite {
         "EXISTS (SELECT 1 FROM json_each(api_errors.tags) WHERE json_each.value = ",
         ")",
     ];
+    const SEVERITY: [&'static str; 2] = ["", ""];
+    const CATEGORY: [&'static str; 2] = ["", ""];
     const BY_BYTES: &'static str = "COLLATE BINARY";
 
     values_and_rows!();
@@ -155,6 +164,8 @@ impl Dialect for Sqlite {
 impl Dialect for Postgres {
     const NAMED_STATEMENTS: bool = false;
     const HAS_TAG: [&'static str; 2] = ["tags @> jsonb_build_array(CAST(", " AS TEXT))"];
+    const SEVERITY: [&'static str; 2] = ["CAST(CAST(", " AS TEXT) AS error_severity)"];
+    const CATEGORY: [&'static str; 2] = ["CAST(CAST(", " AS TEXT) AS error_category)"];
     const BY_BYTES: &'static str = "COLLATE \"C\"";
 
     values_and_rows!();

@@ -254,8 +254,8 @@ fn matching<DB: Dialect>(statement: &mut Statement<DB>, filter: &ErrorFilter) {
         .when_text(" AND environment = ", filter.environment.as_deref())
         .when_text(" AND endpoint = ", filter.endpoint.as_deref())
         .when_text(" AND method = ", filter.method.as_deref())
-        .when_one_of(" AND severity IN (", &filter.severity)
-        .when_one_of(" AND category IN (", &filter.category)
+        .when_one_of_words(" AND severity IN (", DB::SEVERITY, &filter.severity)
+        .when_one_of_words(" AND category IN (", DB::CATEGORY, &filter.category)
         .when(" AND status_code = ", filter.status_code)
         .when_text(
             " AND external_service = ",

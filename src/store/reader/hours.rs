@@ -33,8 +33,16 @@ impl<DB: Dialect> SqlReader<DB> {
             .when(" AND hour_bucket < ", filter.to)
             .when_text(" AND service_name = ", filter.service_name.as_deref())
             .when_text(" AND endpoint = ", filter.endpoint.as_deref())
-            .when(" AND severity = ", filter.severity)
-            .when(" AND category = ", filter.category)
+            .when_one_of_words(
+                " AND severity IN (",
+                DB::SEVERITY,
+                filter.severity.as_slice(),
+            )
+            .when_one_of_words(
+                " AND category IN (",
+                DB::CATEGORY,
+                filter.category.as_slice(),
+            )
             .when_text(
                 " AND external_service = ",
                 filter.external_service.as_deref(),

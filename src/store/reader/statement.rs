@@ -61,12 +61,24 @@ impl<DB: Dialect> Statement<DB> {
         self.when(sql, value.map(|text| as_stored(text).into_owned()))
     }
 
-    /// Adds `AND column IN (…)` unless there are no values.
+    /// Adds `sql`, which ends with `IN (`, and the values, unless there are none.
     pub fn when_one_of<T: Stored + Copy>(&mut self, sql: &'static str, values: &[T]) -> &mut Self {
-        for (index, &value) in values.iter().enumerate() {
-            self.with(if index == 0 { sql } else { ", " }, value);
+        self.when_one_of_words(sql, ["", ""], values)
+    }
+
+    /// The same for words of an enum, each between `before` and `after`.
+    pub fn when_one_of_words<T: Stored + Copy>(
+        &mut self,
+        sql: &'static str,
+        [before, after]: [&'static str; 2],
+        words: &[T],
+    ) -> &mut Self {
+        for (index, &word) in words.iter().enumerate() {
+            self.push(if index == 0 { sql } else { ", " })
+                .with(before, word)
+                .push(after);
         }
-        if !values.is_empty() {
+        if !words.is_empty() {
             self.push(")");
         }
         self

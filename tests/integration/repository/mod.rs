@@ -1,0 +1,159 @@
+//! The repositories on both databases, over the real writer.
+
+mod commands;
+mod filters;
+mod hostile;
+mod logging;
+mod pages;
+mod verify;
+
+use std::{sync::Arc, time::Duration};
+
+use redspan::{
+    commit::{
+        CommitQueue, OpenTraceSet, Outcome, Work, Writer, WriterParts, WriterSettings,
+        plan::{HourlyLabelSets, UserHasher},
+    },
+    detect::Findings,
+    domain::{ApiError, EntrySpan, Hour, RequestDigest, Series, Timestamp},
+    metrics::Metrics,
+    store::{
+        ApiErrorRepository, ErrorFilter, NewApiError, PageRequest, SharedStore, Verification,
+        connect,
+    },
+};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+use tokio::task::JoinHandle;
+
+use crate::databases::{Database, Kind};
+
+/// A store with the program's own writer behind a repository.
+pub struct World {
+    pub database: Database,
+    pub store: SharedStore,
+    pub errors: ApiErrorRepository,
+    pub now: Timestamp,
+    queue: CommitQueue,
+    writer: JoinHandle<()>,
+}
+
+impl World {
+    pub async fn new(database: Database) -> Self {
+        let store = connect(&database.settings()).await.unwrap();
+        let parts = WriterParts {
+            store: Arc::clone(&store),
+            metrics: Arc::new(Metrics::new(2_000)),
+            open: Arc::new(OpenTraceSet::default()),
+            users: UserHasher::new(store.user_hash_key()),
+            error_labels: HourlyLabelSets::new(&[]),
+            request_labels: HourlyLabelSets::new(&[]),
+        };
+        let settings = WriterSettings {
+            name: "here".to_owned(),
+            queue_bytes: 64 << 20,
+            attempt_timeout: None,
+            answer_timeout: Duration::from_mins(1),
+            ledger: Duration::from_hours(6),
+        };
+        let (writer, queue) = Writer::new(parts, settings);
+        let writer = tokio::spawn(async move { writer.run().await.unwrap() });
+        let reader: Arc<dyn redspan::store::Reader> = Arc::clone(&store) as _;
+        Self {
+            errors: ApiErrorRepository::new(reader, Arc::new(queue.clone())),
+            database,
+            store,
+            now: redspan::clock::now(),
+            queue,
+            writer,
+        }
+    }
+
+    /// Logs errors and returns their rows.
+    pub async fn log(&self, errors: Vec<NewApiError>) -> Vec<ApiError> {
+        let logged = self.errors.log_errors(errors, self.now).await.unwrap();
+        logged.into_iter().map(|logged| logged.error).collect()
+    }
+
+    /// Commits a request of telemetry with these entry spans: (endpoint, failed, nanoseconds).
+    pub async fn requests(&self, entries: &[(&str, bool, u64)]) {
+        let hour = Hour::containing(self.now);
+        let mut findings = Findings {
+            digest: Some(RequestDigest(uuid::Uuid::now_v7().into_bytes())),
+            spans: entries.len() as u64,
+            ..Findings::default()
+        };
+        for (index, (endpoint, failed, duration_nanos)) in (0..).zip(entries) {
+            findings.series.push(Series {
+                service_name: "shop".to_owned(),
+                environment: "test".to_owned(),
+                endpoint: (*endpoint).to_owned(),
+                method: "GET".to_owned(),
+            });
+            findings.entries.push(EntrySpan {
+                key: uuid::Uuid::now_v7().as_u64_pair().1 ^ u64::from(index),
+                series: index,
+                hour,
+                duration_nanos: *duration_nanos,
+                failed: *failed,
+                stands_for: 1.0,
+            });
+        }
+        let outcome = self.queue.submit(Work::Telemetry(findings)).unwrap();
+        assert!(matches!(outcome.await.unwrap(), Outcome::Committed(_)));
+    }
+
+    pub async fn all(&self, filter: &ErrorFilter) -> Vec<ApiError> {
+        let page = PageRequest::first(PageRequest::MAX_LIMIT);
+        let page = self.errors.get_errors(filter, &page).await.unwrap();
+        assert_eq!(page.next, None);
+        page.items
+    }
+
+    pub async fn verify(&self) -> Verification {
+        let found = self.errors.verify_aggregations(None, None, self.now).await;
+        found.unwrap()
+    }
+
+    /// Runs SQL by hand, on a connection of its own.
+    pub async fn by_hand(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self.database.kind {
+            Kind::Sqlite => {
+                let mut connection = SqliteConnection::connect(&self.database.url).await.unwrap();
+                connection.execute(sql).await.unwrap();
+                connection.close().await.unwrap();
+            }
+            Kind::Postgres => {
+                let mut connection = PgConnection::connect(&self.database.url).await.unwrap();
+                let path = format!("SET search_path = {}", self.database.schema);
+                connection.execute(AssertSqlSafe(path)).await.unwrap();
+                connection.execute(sql).await.unwrap();
+                connection.close().await.unwrap();
+            }
+        }
+    }
+
+    /// Stops the writer and closes the store; the database stays.
+    pub async fn end(self) -> Database {
+        drop((self.errors, self.queue));
+        self.writer.await.unwrap();
+        self.store.close().await;
+        self.database
+    }
+}
+
+/// An error with all that must be given.
+pub fn new_error() -> NewApiError {
+    NewApiError {
+        endpoint: "/orders/{id}".to_owned(),
+        method: "GET".to_owned(),
+        error_message: "no such order".to_owned(),
+        ..NewApiError::default()
+    }
+}
+
+/// Newest first, as every list is.
+pub fn newest_first(mut rows: Vec<ApiError>) -> Vec<ApiError> {
+    rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
+    rows
+}
