@@ -4,8 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use redspan::{
-    commit::plan::{self, DimensionLimit, PlanInput, TraceInput, UserHasher},
-    detect::{DetectSettings, Detector, Findings, OpenTraces},
+    commit::{
+        OpenTraceSet,
+        plan::{self, DimensionLimit, PlanInput, TraceInput, UserHasher},
+    },
+    detect::{DetectSettings, Detector, Findings},
     domain::{
         AggregationId, ApiError, Dimensions, ErrorId, Fingerprint, GroupStatus, Hour,
         RequestDigest, Series, Sighting, Timestamp, TraceKey, UserKey,
@@ -58,15 +61,9 @@ struct HourRow {
 /// What one process remembers.
 #[derive(Default)]
 struct Replica {
-    open: HashSet<TraceKey>,
+    open: OpenTraceSet,
     /// Entry spans that were counted.
     counted: HashSet<u64>,
-}
-
-impl OpenTraces for Replica {
-    fn is_open(&self, trace: TraceKey) -> bool {
-        self.open.contains(&trace)
-    }
 }
 
 /// No hour has so many label sets here that any is folded.
@@ -95,14 +92,16 @@ impl Model {
         let settings = DetectSettings::default();
         let mut group = Vec::new();
         for (encoding, body) in requests {
-            replica.open.extend(self.tables.traces.keys());
-            let mut detector = Detector::new(&settings, self.received_at, replica);
+            let stored = self.tables.traces.keys().copied();
+            replica.open.open(stored, self.received_at);
+            let open = replica.open.read();
+            let mut detector = Detector::new(&settings, self.received_at, &open);
             otlp::walk(body, *encoding, &Limits::default(), &mut detector)
                 .expect("the request is well-formed");
             let findings = detector.finish();
-            replica
-                .open
-                .extend(findings.traces.iter().map(|trace| trace.key));
+            drop(open);
+            let found = findings.traces.iter().map(|trace| trace.key);
+            replica.open.open(found, self.received_at);
             group.push(findings);
         }
         self.tables
