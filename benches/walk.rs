@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::{AnyValue, KeyValue, any_value},
+    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span::Event},
 };
@@ -190,6 +190,11 @@ fn request() -> ExportTraceServiceRequest {
                 ..Resource::default()
             }),
             scope_spans: vec![ScopeSpans {
+                scope: Some(InstrumentationScope {
+                    name: "io.opentelemetry.tomcat-10.0".to_owned(),
+                    version: "2.29.0-alpha".to_owned(),
+                    ..InstrumentationScope::default()
+                }),
                 spans: (0..SPANS).map(span).collect(),
                 ..ScopeSpans::default()
             }],
@@ -210,7 +215,7 @@ fn span(index: usize) -> Span {
         span_id: (number + 0xb7ad_6b71).to_be_bytes().into(),
         parent_span_id: (number + 0x00f0_67aa).to_be_bytes().into(),
         name: "GET /api/v1/orders/{id}".to_owned(),
-        kind: if index % 2 == 0 { 2 } else { 3 },
+        kind: if index.is_multiple_of(2) { 2 } else { 3 },
         start_time_unix_nano: start,
         end_time_unix_nano: start + 12_345_678,
         attributes: vec![

@@ -6,7 +6,7 @@ use std::mem;
 use bumpalo::Bump;
 
 use super::json_text::{Fault, Parser};
-use super::json_values::{Read, attribute, enumeration, id, unsigned, unsigned32};
+use super::json_values::{Read, attribute, enumeration, id, plain_attribute, unsigned, unsigned32};
 use super::limits::{KeptEvents, emptied, keep};
 use super::{
     Attribute, Attributes, Counts, EventView, Limits, LinkView, Refusal, ResourceView, ScopeView,
@@ -287,6 +287,9 @@ impl<'a> Lists<'a> {
         let mut beyond_limit = 0_u32;
         parser.array(|parser| {
             if self.attributes.len() < limits.attributes {
+                if plain_attribute(parser, |attribute| self.attributes.push(attribute)) {
+                    return Ok(());
+                }
                 self.attributes
                     .push(attribute(parser, Read::Shown(arena), 0)?);
             } else {

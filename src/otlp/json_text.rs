@@ -1,6 +1,11 @@
 //! A pull parser for JSON: nothing is built, text is lent. Syntax is RFC 8259, but for bytes inside
 //! strings, which need not be UTF-8.
 
+#![expect(
+    clippy::inline_always,
+    reason = "small results would go through memory"
+)]
+
 use std::borrow::Cow;
 
 use bumpalo::Bump;
@@ -232,7 +237,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The next byte that is not white space; it is not consumed.
-    #[inline]
+    #[inline(always)]
     fn peek(&mut self) -> Option<u8> {
         loop {
             match self.rest {
@@ -243,7 +248,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, expected: u8, reason: &str) -> Result<(), Fault> {
         if self.peek() == Some(expected) {
             self.rest = &self.rest[1..];
@@ -253,7 +258,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn open(&mut self, bracket: u8, reason: &str) -> Result<(), Fault> {
         self.take(bracket, reason)?;
         self.depth += 1;
@@ -275,7 +280,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Whether `null` comes next; consumed if so.
-    #[inline]
+    #[inline(always)]
     pub(super) fn null(&mut self) -> Result<bool, Fault> {
         if self.peek() != Some(b'n') {
             return Ok(false);
@@ -285,7 +290,7 @@ impl<'a> Parser<'a> {
 
     /// Reads an object. The reader of a field gets its name and must consume its value; a field
     /// that is `null` is passed over, as if it were not there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn object(
         &mut self,
         mut field: impl FnMut(&mut Self, &[u8]) -> Result<(), Fault>,
@@ -304,7 +309,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads an array. The reader of an element must consume it; one that is `null` is passed over.
-    #[inline]
+    #[inline(always)]
     pub(super) fn array(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<(), Fault>,
@@ -326,7 +331,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Whether an array that has been entered goes on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_element(&mut self, first: bool) -> Result<bool, Fault> {
         match self.peek() {
             Some(b']') => {
@@ -342,7 +347,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The next key of an object that has been entered, up to its value.
-    #[inline]
+    #[inline(always)]
     fn next_key(&mut self, first: bool) -> Result<Option<Text<'a>>, Fault> {
         match self.peek() {
             Some(b'}') => {
@@ -357,7 +362,7 @@ impl<'a> Parser<'a> {
         self.key().map(Some)
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self) -> Result<Text<'a>, Fault> {
         if self.peek() != Some(b'"') {
             return Err(self.fault("expected a key"));
@@ -387,52 +392,87 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads a string.
-    #[inline]
+    #[inline(always)]
     pub(super) fn string(&mut self) -> Result<Text<'a>, Fault> {
         self.take(b'"', "expected a string")?;
+        match self.plain_string() {
+            Some(raw) => Ok(Text {
+                raw,
+                escaped: false,
+            }),
+            None => self.escaped_string(),
+        }
+    }
+
+    /// Reads a string from behind its quote, if it has no escapes.
+    #[inline(always)]
+    pub(super) fn plain_string(&mut self) -> Option<&'a [u8]> {
+        let (raw, rest) = self.rest.split_at_checked(plain_length(self.rest))?;
+        let [b'"', after @ ..] = rest else {
+            return None;
+        };
+        self.rest = after;
+        Some(raw)
+    }
+
+    #[cold]
+    fn escaped_string(&mut self) -> Result<Text<'a>, Fault> {
         let start = self.rest;
-        let mut rest = start;
-        let mut escaped = false;
         loop {
-            while let Some(chunk) = rest.first_chunk() {
-                let special = special_bytes(u64::from_le_bytes(*chunk));
-                if special != 0 {
-                    rest = &rest[special.trailing_zeros() as usize / 8..];
-                    break;
-                }
-                rest = &rest[8..];
-            }
-            match rest {
+            let (_, rest) = self.rest.split_at(plain_length(self.rest));
+            self.rest = match rest {
                 [b'"', after @ ..] => {
-                    let raw = &start[..start.len() - rest.len()];
                     self.rest = after;
-                    return Ok(Text { raw, escaped });
+                    return Ok(Text {
+                        raw: &start[..start.len() - rest.len()],
+                        escaped: true,
+                    });
                 }
-                [b'\\', after @ ..] => {
-                    escaped = true;
-                    rest = match after {
-                        [
-                            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
-                            after @ ..,
-                        ] => after,
-                        [b'u', a, b, c, d, after @ ..]
-                            if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
-                        {
-                            after
-                        }
-                        _ => {
-                            self.rest = rest;
-                            return Err(self.fault("an escape that does not exist"));
-                        }
-                    };
+                [
+                    b'\\',
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                    after @ ..,
+                ] => after,
+                [b'\\', b'u', a, b, c, d, after @ ..]
+                    if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+                {
+                    after
                 }
-                [0x20..=0xff, after @ ..] => rest = after,
                 _ => {
                     self.rest = rest;
-                    return Err(self.fault("a string lacks its end or holds a control character"));
+                    return Err(self.fault(match rest {
+                        [b'\\', ..] => "an escape that does not exist",
+                        [] => "a string without end",
+                        _ => "a control character in a string",
+                    }));
                 }
-            }
+            };
         }
+    }
+
+    /// Skips these bytes if they come next, just so.
+    #[inline(always)]
+    pub(super) fn exactly(&mut self, text: &[u8]) -> bool {
+        match self.rest.strip_prefix(text) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether so many arrays and objects may be opened.
+    pub(super) fn may_open(&self, levels: u32) -> bool {
+        self.depth + levels <= DEPTH
+    }
+
+    /// Reads digits.
+    #[inline]
+    pub(super) fn digits(&mut self) -> &'a [u8] {
+        let start = self.rest;
+        self.rest = after_digits(start);
+        &start[..start.len() - self.rest.len()]
     }
 
     /// Reads a number, as its text.
@@ -549,6 +589,22 @@ fn after_digits(text: &[u8]) -> &[u8] {
         rest = after;
     }
     rest
+}
+
+/// How much of a string's text comes before a quote, a backslash or a control character.
+#[inline]
+fn plain_length(text: &[u8]) -> usize {
+    let mut length = 0;
+    let (chunks, rest) = text.as_chunks();
+    for chunk in chunks {
+        let special = special_bytes(u64::from_le_bytes(*chunk));
+        if special != 0 {
+            return length + special.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    length + rest.iter().position(special).unwrap_or(rest.len())
 }
 
 /// The high bit of each byte that is a quote, a backslash or a control character. Bits above the

@@ -51,6 +51,44 @@ pub(super) fn attribute<'a: 's, 's>(
     Ok(attribute)
 }
 
+/// Reads a `KeyValue` if it is written as nearly all are: no white space, no escapes, first the key
+/// and then text or a number. The attribute is handed on where it is made, because moving it costs
+/// more than reading it.
+#[expect(clippy::inline_always, reason = "so that it is made where it is kept")]
+#[inline(always)]
+pub(super) fn plain_attribute<'a>(
+    parser: &mut Parser<'a>,
+    put: impl FnOnce(Attribute<'a>),
+) -> bool {
+    let mut ahead = parser.clone();
+    if !ahead.may_open(2) || !ahead.exactly(br#"{"key":""#) {
+        return false;
+    }
+    let Some(key) = ahead.plain_string() else {
+        return false;
+    };
+    if ahead.exactly(br#","value":{"stringValue":""#) {
+        if let Some(text) = ahead.plain_string()
+            && ahead.exactly(b"}}")
+        {
+            *parser = ahead;
+            let value = Value::Str(text);
+            put(Attribute { key, value });
+            return true;
+        }
+    } else if ahead.exactly(br#","value":{"intValue":""#)
+        && let Some(number) = short_integer(ahead.digits())
+        && let Ok(number) = i64::try_from(number)
+        && ahead.exactly(b"\"}}")
+    {
+        *parser = ahead;
+        let value = Value::Int(number);
+        put(Attribute { key, value });
+        return true;
+    }
+    false
+}
+
 /// Reads an `AnyValue`; of several fields the last wins.
 fn any_value<'a: 's, 's>(
     parser: &mut Parser<'a>,
@@ -277,11 +315,7 @@ fn integer<T: TryFrom<i128>>(parser: &mut Parser<'_>, expected: &str) -> Result<
 
 /// An integer, also one written like `1e3` or `5.0`.
 fn parse_integer(text: &[u8]) -> Option<i128> {
-    // Nineteen digits always fit.
-    if !text.is_empty() && text.len() <= 19 && text.iter().all(u8::is_ascii_digit) {
-        let number = text
-            .iter()
-            .fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+    if let Some(number) = short_integer(text) {
         return Some(number.into());
     }
     let text = number_text(text)?;
@@ -292,6 +326,15 @@ fn parse_integer(text: &[u8]) -> Option<i128> {
         #[expect(clippy::cast_possible_truncation, reason = "within the bounds of i128")]
         whole.then_some(number as i128)
     })
+}
+
+/// An integer of digits only, which fits in any case.
+#[inline]
+fn short_integer(text: &[u8]) -> Option<u64> {
+    // Nineteen digits are always less than 2⁶⁴.
+    let digits = (1..=19).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    let number = |number, digit: &u8| number * 10 + u64::from(digit - b'0');
+    digits.then(|| text.iter().fold(0, number))
 }
 
 /// The text, when it is all of a JSON number.

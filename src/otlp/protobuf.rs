@@ -155,10 +155,11 @@ impl<'a, V: Visitor> Walk<'a, '_, V> {
         while let Some(key) = next_key(&mut input)? {
             match key {
                 0x0a => {
-                    let attribute = attribute(bytes(&mut input)?, NESTING - 1)?;
-                    if !keep(&mut self.attributes, self.limits.attributes, attribute) {
-                        resource.beyond_limit = resource.beyond_limit.saturating_add(1);
-                    }
+                    attribute(bytes(&mut input)?, NESTING - 1, |attribute| {
+                        if !keep(&mut self.attributes, self.limits.attributes, attribute) {
+                            resource.beyond_limit = resource.beyond_limit.saturating_add(1);
+                        }
+                    })?;
                 }
                 0x10 => resource.sent = varint32(&mut input)?,
                 0x1a => check_entity_ref(bytes(&mut input)?, NESTING - 1)?,
@@ -187,6 +188,7 @@ impl<'a, V: Visitor> Walk<'a, '_, V> {
         self.events.clear();
         self.links.clear();
         let mut span = SpanView::default();
+        let mut status = Status::default();
         let mut attributes_beyond_limit = 0_u32;
         let mut links_beyond_limit = 0_u32;
         let mut input = message;
@@ -203,10 +205,11 @@ impl<'a, V: Visitor> Walk<'a, '_, V> {
                 0x39 => span.start_time_unix_nano = fixed64(&mut input)?,
                 0x41 => span.end_time_unix_nano = fixed64(&mut input)?,
                 0x4a => {
-                    let attribute = attribute(bytes(&mut input)?, IN_SPAN - 1)?;
-                    if !keep(&mut self.attributes, self.limits.attributes, attribute) {
-                        attributes_beyond_limit = attributes_beyond_limit.saturating_add(1);
-                    }
+                    attribute(bytes(&mut input)?, IN_SPAN - 1, |attribute| {
+                        if !keep(&mut self.attributes, self.limits.attributes, attribute) {
+                            attributes_beyond_limit = attributes_beyond_limit.saturating_add(1);
+                        }
+                    })?;
                 }
                 0x50 => span.dropped_attributes_count = varint32(&mut input)?,
                 0x5a => {
@@ -221,7 +224,7 @@ impl<'a, V: Visitor> Walk<'a, '_, V> {
                     }
                 }
                 0x70 => span.dropped_links_count = varint32(&mut input)?,
-                0x7a => read_status(bytes(&mut input)?, &mut span)?,
+                0x7a => status = read_status(bytes(&mut input)?, status)?,
                 FLAGS => span.flags = fixed32(&mut input)?,
                 _ => skip_unknown(&mut input, key, 1..=16, IN_SPAN)?,
             }
@@ -238,6 +241,8 @@ impl<'a, V: Visitor> Walk<'a, '_, V> {
                 .saturating_add(events_beyond_limit),
             links: &self.links,
             dropped_links_count: span.dropped_links_count.saturating_add(links_beyond_limit),
+            status: status.code,
+            status_message: status.message,
             ..span
         });
         Ok(())
@@ -272,7 +277,7 @@ fn read_scope<'a>(message: &'a [u8], scope: &mut ScopeView<'a>) -> Result<(), Fa
             0x0a => scope.name = bytes(&mut input)?,
             0x12 => scope.version = bytes(&mut input)?,
             0x1a => {
-                attribute(bytes(&mut input)?, NESTING - 1)?;
+                attribute(bytes(&mut input)?, NESTING - 1, drop)?;
             }
             0x20 => {
                 varint(&mut input)?;
@@ -297,7 +302,7 @@ fn read_event(message: &[u8]) -> Result<EventView<'_>, Fault> {
             0x09 => event.time_unix_nano = fixed64(&mut input)?,
             0x12 => event.name = bytes(&mut input)?,
             0x1a => {
-                attribute(bytes(&mut input)?, NESTING - 1)?;
+                attribute(bytes(&mut input)?, NESTING - 1, drop)?;
                 event.attributes = Attributes::Protobuf {
                     bytes: message,
                     field: 3,
@@ -325,7 +330,7 @@ fn read_link(message: &[u8]) -> Result<LinkView<'_>, Fault> {
                 bytes(&mut input)?;
             }
             0x22 => {
-                attribute(bytes(&mut input)?, NESTING - 1)?;
+                attribute(bytes(&mut input)?, NESTING - 1, drop)?;
             }
             0x28 => {
                 varint(&mut input)?;
@@ -339,16 +344,23 @@ fn read_link(message: &[u8]) -> Result<LinkView<'_>, Fault> {
     Ok(link)
 }
 
-/// Reads a status into the span; of several the fields that they have.
-fn read_status<'a>(message: &'a [u8], span: &mut SpanView<'a>) -> Result<(), Fault> {
+#[derive(Clone, Copy, Default)]
+struct Status<'a> {
+    code: StatusCode,
+    message: &'a [u8],
+}
+
+/// Reads a status; what it does not have is kept from the one before.
+fn read_status<'a>(message: &'a [u8], before: Status<'a>) -> Result<Status<'a>, Fault> {
     const NESTING: u32 = IN_SPAN - 1;
+    let mut status = before;
     let mut input = message;
     while let Some(key) = next_key(&mut input)? {
         match key {
-            0x12 => span.status_message = bytes(&mut input)?,
-            0x18 => span.status = StatusCode::from_number(varint32(&mut input)?.cast_signed()),
+            0x12 => status.message = bytes(&mut input)?,
+            0x18 => status.code = StatusCode::from_number(varint32(&mut input)?.cast_signed()),
             _ => skip_unknown(&mut input, key, 2..=3, NESTING)?,
         }
     }
-    Ok(())
+    Ok(status)
 }

@@ -16,17 +16,47 @@ const BYTES: u32 = 0x3a;
 const VALUES: u32 = 0x0a;
 
 /// Reads a `KeyValue` and checks all that is in it.
-#[inline]
-pub(super) fn attribute(message: &[u8], nesting: u32) -> Result<Attribute<'_>, Fault> {
-    match simple_attribute(message) {
-        Some(attribute) => Ok(attribute),
-        None => any_attribute::<true>(message, 0, nesting),
+///
+/// What nearly all are is read here: a key and a value, once and in this order, the value not a
+/// list. The attribute is handed on where it is made, because moving it costs more than reading it.
+#[expect(clippy::inline_always, reason = "so that it is made where it is kept")]
+#[inline(always)]
+pub(super) fn attribute<'a>(
+    message: &'a [u8],
+    nesting: u32,
+    put: impl FnOnce(Attribute<'a>),
+) -> Result<(), Fault> {
+    if let Some((key, mut any)) = key_and_value(message) {
+        match any {
+            [0x0a, rest @ ..] => {
+                any = rest;
+                if let Ok(text) = bytes(&mut any)
+                    && any.is_empty()
+                {
+                    let value = Value::Str(text);
+                    put(Attribute { key, value });
+                    return Ok(());
+                }
+            }
+            [0x18, rest @ ..] => {
+                any = rest;
+                if let Ok(number) = varint(&mut any)
+                    && any.is_empty()
+                {
+                    let value = Value::Int(number.cast_signed());
+                    put(Attribute { key, value });
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
     }
+    put(any_attribute::<true>(message, 0, nesting)?);
+    Ok(())
 }
 
-/// What nearly all are: a key and a value, once and in this order, the value not a list.
 #[inline]
-fn simple_attribute(message: &[u8]) -> Option<Attribute<'_>> {
+fn key_and_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let [0x0a, rest @ ..] = message else {
         return None;
     };
@@ -36,33 +66,12 @@ fn simple_attribute(message: &[u8]) -> Option<Attribute<'_>> {
         return None;
     };
     let mut rest = rest;
-    let mut any = bytes(&mut rest).ok()?;
-    if !rest.is_empty() {
-        return None;
-    }
-    let value = match any {
-        [0x0a, rest @ ..] => {
-            any = rest;
-            Value::Str(bytes(&mut any).ok()?)
-        }
-        [0x18, rest @ ..] => {
-            any = rest;
-            Value::Int(varint(&mut any).ok()?.cast_signed())
-        }
-        [0x10, rest @ ..] => {
-            any = rest;
-            Value::Bool(varint(&mut any).ok()? != 0)
-        }
-        [0x21, rest @ ..] => {
-            any = rest;
-            Value::Double(f64::from_bits(fixed64(&mut any).ok()?))
-        }
-        _ => return None,
-    };
-    any.is_empty().then_some(Attribute { key, value })
+    let value = bytes(&mut rest).ok()?;
+    rest.is_empty().then_some((key, value))
 }
 
 /// Reads a `KeyValue`. Lists in it are checked when `CHECK` is set, else have been before.
+#[inline(never)]
 fn any_attribute<const CHECK: bool>(
     message: &[u8],
     depth: u8,
@@ -332,10 +341,7 @@ impl<'a> Elements<'a> {
 
     pub(super) fn next_attribute(&mut self) -> Option<Attribute<'a>> {
         let message = self.next()?;
-        let mut attribute = match simple_attribute(message) {
-            Some(attribute) => attribute,
-            None => any_attribute::<false>(message, self.depth, NESTING).ok()?,
-        };
+        let mut attribute = any_attribute::<false>(message, self.depth, NESTING).ok()?;
         if self.depth >= VALUE_DEPTH {
             attribute.value = TOO_DEEP;
         }
