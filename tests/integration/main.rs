@@ -11,6 +11,7 @@ mod metrics;
 mod model;
 mod order_and_split;
 mod program;
+mod readme;
 mod reference;
 mod repository;
 mod signals;

@@ -7,12 +7,12 @@ use std::{
 };
 
 use redspan::{
-    domain::{Category, Series, Severity, Timestamp},
+    domain::{Category, ErrorLabels, Series, Severity, Timestamp},
     metrics::{MetricDeltas, Metrics, RecordResult, Signal},
 };
 
 /// Metrics of a process that has seen something of everything.
-fn busy() -> Metrics {
+pub fn busy() -> Metrics {
     let metrics = Metrics::new(2_000);
     let mut deltas = MetricDeltas::default();
     let series = Series {
@@ -24,6 +24,14 @@ fn busy() -> Metrics {
     for (milliseconds, failed) in [(4, false), (5, false), (60, true), (20_000, true)] {
         deltas.request(&series, failed, milliseconds * 1_000_000);
     }
+    let labels = ErrorLabels {
+        service_name: "shop/cart".to_owned(),
+        environment: "production".to_owned(),
+        severity: Severity::Error,
+        category: Category::ExternalApi,
+        external_service: Some("bank".to_owned()),
+    };
+    deltas.errors(&labels, 2);
     deltas.new_groups("shop/cart", 1);
     deltas.regressed_groups("shop/cart", 1);
     deltas.merged_rows("shop/cart", 1);
