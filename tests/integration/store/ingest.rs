@@ -260,6 +260,14 @@ fn the_id_of_a_merged_row_leads_to_the_row_it_is_part_of() {
         }
         assert_eq!(store.get_error_by_id(id(6)).await.unwrap(), None);
         assert_eq!(hours(&store).await[0].total_errors, 2);
+        // The failures part again: the id is its own row's.
+        let mut parts = changes(&all[..1], &[]);
+        parts.parted = vec![id(1)];
+        commit(&mut *writer, &parts).await;
+        for (asked, answered) in [(1, 1), (2, 4)] {
+            let found = store.get_error_by_id(id(asked)).await.unwrap().unwrap();
+            assert_eq!(found.id, id(answered));
+        }
         assert_adds_up(&store).await;
     });
 }

@@ -68,6 +68,7 @@ impl Session {
             self.write_errors(insert_errors!(rewrite_error!()), errors)
                 .await?;
         }
+        self.part_errors(&changes.parted).await?;
         self.merge_errors(&changes.merged).await?;
         self.count_groups(&changes.groups).await?;
         let users = self.count_users(&changes.users).await?;
@@ -147,6 +148,20 @@ impl Session {
             .await
             .map(drop)
             .during("write api_errors")
+    }
+
+    /// Rows that are rows of their own again: their ids lead to nobody else's.
+    async fn part_errors(&mut self, parted: &[ErrorId]) -> Result<(), StoreError> {
+        const DELETE: &str = "DELETE FROM error_redirects WHERE id = ANY($1)";
+        if parted.is_empty() {
+            return Ok(());
+        }
+        self.query(DELETE)
+            .bind(parted)
+            .execute(&mut self.connection)
+            .await
+            .map(drop)
+            .during("delete from error_redirects")
     }
 
     async fn merge_errors(&mut self, merged: &[(ErrorId, ErrorId)]) -> Result<(), StoreError> {

@@ -26,6 +26,7 @@ impl SqliteIngest {
         let now = changes.now.unwrap_or(Timestamp::EPOCH);
         self.write_traces(&changes.traces).await?;
         self.write_errors(changes).await?;
+        self.part_errors(&changes.parted).await?;
         self.merge_errors(&changes.merged).await?;
         self.count_groups(&changes.groups).await?;
         let users = self.count_users(&changes.users).await?;
@@ -92,6 +93,22 @@ impl SqliteIngest {
                 .execute(&mut self.connection)
                 .await
                 .during("update api_errors")?;
+        }
+        Ok(())
+    }
+
+    /// Rows that are rows of their own again: their ids lead to nobody else's.
+    async fn part_errors(&mut self, parted: &[ErrorId]) -> Result<(), StoreError> {
+        static DELETE: Chunked = Chunked::list("DELETE FROM error_redirects WHERE id IN (", ")");
+        for (sql, piece) in DELETE.pieces(parted) {
+            let mut query = sqlx::query(sql);
+            for id in piece {
+                query = query.bind(id);
+            }
+            query
+                .execute(&mut self.connection)
+                .await
+                .during("delete from error_redirects")?;
         }
         Ok(())
     }
