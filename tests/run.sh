@@ -3,13 +3,19 @@
 # its own PostgreSQL, Prometheus and applications on free ports and in temporary folders.
 # FULL=1 runs the long forms of the same tests (tests/full.sh sets it).
 #
-# A tool that cannot be had is named in a line "skipped: …"; with CI=true that is a failure.
+# Without PostgreSQL or curl nothing runs. Another tool that cannot be had is named in a line
+# "skipped: …"; with CI=true that is a failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 skip() {
     echo "skipped: $1"
     if [ "${CI:-}" = true ]; then exit 1; fi
+}
+
+lacking() {
+    echo "the tests need $1: install it, or run this as root on Debian or Ubuntu"
+    exit 1
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -20,20 +26,28 @@ install_debian() {
     if ! have apt-get || [ "$(id -u)" != 0 ]; then return 1; fi
     DEBIAN_FRONTEND=noninteractive apt-get update -qq
     # Debian's packages start their servers when they are installed; the tests start their own.
-    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-    chmod +x /usr/sbin/policy-rc.d
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-    rm -f /usr/sbin/policy-rc.d
+    # A policy that is there already (containers have one) stays.
+    local policy=/usr/sbin/policy-rc.d ours=no installed=0
+    if [ ! -e "$policy" ]; then
+        ours=yes
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null || installed=$?
+    if [ "$ours" = yes ]; then rm -f "$policy"; fi
+    return "$installed"
 }
 
 missing=()
 have_postgresql || missing+=(postgresql)
 have prometheus && have promtool || missing+=(prometheus)
 have python3 || missing+=(python3 python3-venv)
+have curl || missing+=(curl)
 if [ ${#missing[@]} -gt 0 ]; then
     install_debian "${missing[@]}" || echo "cannot install ${missing[*]} here"
 fi
-have_postgresql || skip "PostgreSQL (initdb, pg_ctl): every test on that database"
+have_postgresql || lacking "PostgreSQL (initdb, pg_ctl)"
+have curl || lacking curl
 have promtool || skip "Prometheus (prometheus, promtool): the scrape and the checks of /metrics"
 
 # The applications under real OpenTelemetry SDKs live in an environment of their own.
