@@ -6,6 +6,7 @@ mod ids;
 mod kinds;
 mod sighting;
 mod time;
+mod users;
 
 pub use entry::{DURATION_BUCKETS, DURATION_BUCKETS_SECONDS, EntrySpan, Series, duration_bucket};
 pub use error::{Aggregation, ApiError, Dimensions, ErrorGroup, ErrorLabels, GroupStatus, OTHER};
@@ -16,3 +17,4 @@ pub use ids::{
 pub use kinds::{Category, PipelineStatus, Severity, StageStatus, UnknownName};
 pub use sighting::{Content, EntryFacts, Sighting, SightingKind, Thrown};
 pub use time::{Hour, Timestamp};
+pub use users::UserHasher;

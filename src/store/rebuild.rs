@@ -1,15 +1,19 @@
 //! Repairs one hour: each of its rows in `error_aggregations` counts its errors again. What is
 //! counted without a row (`unlinked_errors`) is kept, so no history is lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::error::BoxDynError;
 
-use super::{Dialect, reader::rows::dimensions};
-use crate::domain::{AggregationId, Dimensions, Hour, Timestamp};
+use super::{
+    Dialect,
+    connect::{USER_KEY, parse_user_key},
+    reader::rows::dimensions,
+};
+use crate::domain::{AggregationId, Dimensions, Hour, Timestamp, UserHasher, UserKey};
 
 /// The members of older hours are not kept; their number is.
-const MEMBERS_KEPT_SECONDS: i64 = 30 * 24 * 3_600;
+pub(super) const MEMBERS_KEPT_SECONDS: i64 = 30 * 24 * 3_600;
 
 /// Bound values of one statement.
 macro_rules! bound {
@@ -57,15 +61,28 @@ pub(super) async fn rebuild_hour<DB: Dialect>(
     // Errors that are committed after this and count in one of these rows wait for the lock.
     let stored = stored_hours::<DB>(connection, hour, lock).await?;
     let counted = count_errors::<DB>(connection, hour).await?;
-    let members = count_members::<DB>(connection, hour).await?;
-    let members_kept = hour.start() >= now.plus_seconds(-MEMBERS_KEPT_SECONDS);
+    let users = count_users::<DB>(connection, hour).await?;
+    let mut members = BTreeMap::new();
+    if hour.start() >= now.plus_seconds(-MEMBERS_KEPT_SECONDS) {
+        let ids: BTreeSet<_> = stored.keys().chain(counted.keys()).copied().collect();
+        for id in ids {
+            let users = users.get(&id).cloned().unwrap_or_default();
+            let alone = stored.get(&id).is_none_or(|it| it.unlinked_errors == 0);
+            members.insert(
+                id,
+                repair_members::<DB>(connection, id, users, alone).await?,
+            );
+        }
+    }
     let mut changed = 0;
     for (id, stored) in &stored {
         let mut right = *stored;
         let rows = counted.get(id);
+        let mut were_members_wrong = false;
         right.total_errors = rows.map_or(0, |rows| rows.errors) + stored.unlinked_errors;
-        if members_kept {
-            right.unique_users = members.get(id).copied().unwrap_or(0);
+        if let Some(members) = members.get(id) {
+            right.unique_users = members.users;
+            were_members_wrong = members.were_wrong;
         }
         if let Some(rows) = rows {
             let alone = stored.unlinked_errors == 0;
@@ -78,7 +95,7 @@ pub(super) async fn rebuild_hour<DB: Dialect>(
         }
         if right.total_errors == 0 {
             delete_hour::<DB>(connection, *id).await?;
-        } else if right != *stored {
+        } else if right != *stored || were_members_wrong {
             update_hour::<DB>(connection, *id, right, now).await?;
         } else {
             continue;
@@ -86,7 +103,7 @@ pub(super) async fn rebuild_hour<DB: Dialect>(
         changed += 1;
     }
     for (id, rows) in counted.iter().filter(|(id, _)| !stored.contains_key(id)) {
-        let users = count_members_of::<DB>(connection, *id).await?;
+        let users = users.get(id).map_or(0, BTreeMap::len);
         insert_hour::<DB>(connection, *id, hour, rows, users, now).await?;
         changed += 1;
     }
@@ -189,11 +206,15 @@ async fn point_errors<DB: Dialect>(
     to: AggregationId,
     dimensions: &Dimensions,
 ) -> Result<(), sqlx::Error> {
-    const SQL: &str = "UPDATE api_errors SET aggregation_id = $1 \
-        WHERE created_at >= $2 AND created_at < $3 AND aggregation_id = $4 \
-        AND service_name = $5 AND environment = $6 AND endpoint = $7 AND method = $8 \
-        AND severity = $9 AND category = $10 AND external_service IS NOT DISTINCT FROM $11 \
-        AND status_code IS NOT DISTINCT FROM $12";
+    let (severity, category) = (DB::SEVERITY.join("$9"), DB::CATEGORY.join("$10"));
+    let sql = format!(
+        "UPDATE api_errors SET aggregation_id = $1 \
+         WHERE created_at >= $2 AND created_at < $3 AND aggregation_id = $4 \
+         AND service_name = $5 AND environment = $6 AND endpoint = $7 AND method = $8 \
+         AND severity = {severity} AND category = {category} \
+         AND external_service IS NOT DISTINCT FROM $11 \
+         AND status_code IS NOT DISTINCT FROM $12"
+    );
     let arguments = bound![
         to,
         hour,
@@ -208,32 +229,96 @@ async fn point_errors<DB: Dialect>(
         dimensions.external_service.clone(),
         dimensions.status_code,
     ];
-    execute::<DB>(connection, SQL, arguments).await
+    execute::<DB>(connection, &sql, arguments).await
 }
 
-async fn count_members<DB: Dialect>(
+/// The users of the hour's errors, as they are counted: hour's row, user, errors.
+async fn count_users<DB: Dialect>(
     connection: &mut DB::Connection,
     hour: Hour,
-) -> Result<BTreeMap<AggregationId, i64>, sqlx::Error> {
-    const SQL: &str = "SELECT aggregation_id, COUNT(*) AS users FROM error_aggregation_users \
-        WHERE aggregation_id IN (SELECT id FROM error_aggregations WHERE hour_bucket = $1) \
-        GROUP BY aggregation_id";
-    let members = all::<DB, _>(connection, SQL, bound![hour], |row| {
-        Ok((DB::get(row, "aggregation_id")?, DB::get(row, "users")?))
+) -> Result<BTreeMap<AggregationId, BTreeMap<UserKey, i64>>, sqlx::Error> {
+    const KEY: &str = "SELECT value FROM settings WHERE name = $1";
+    const USERS: &str = "SELECT aggregation_id, user_id, COUNT(*) AS errors FROM api_errors \
+        WHERE created_at >= $1 AND created_at < $2 AND user_id IS NOT NULL GROUP BY 1, 2";
+    let keys = all::<DB, String>(connection, KEY, bound![USER_KEY.to_owned()], |row| {
+        DB::get(row, "value")
     })
     .await?;
-    Ok(members.into_iter().collect())
+    // A database without a key has no users yet.
+    let Some(key) = keys.first() else {
+        return Ok(BTreeMap::new());
+    };
+    let key = parse_user_key(key).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let hasher = UserHasher::new(key);
+    let mut users = BTreeMap::<AggregationId, BTreeMap<UserKey, i64>>::new();
+    let counted = all::<DB, (AggregationId, String, i64)>(
+        connection,
+        USERS,
+        bound![hour, hour.end()],
+        |row| {
+            Ok((
+                DB::get(row, "aggregation_id")?,
+                DB::get(row, "user_id")?,
+                DB::get(row, "errors")?,
+            ))
+        },
+    )
+    .await?;
+    for (id, user, errors) in counted {
+        *users
+            .entry(id)
+            .or_default()
+            .entry(hasher.key(&user))
+            .or_default() += errors;
+    }
+    Ok(users)
 }
 
-/// The members of an hour's row that is missing.
-async fn count_members_of<DB: Dialect>(
+/// The members of an hour's row after their repair.
+struct Members {
+    users: i64,
+    were_wrong: bool,
+}
+
+/// Makes the members say what the users of the rows say. Errors without a row may have had users
+/// too: unless the rows are `alone`, members beyond theirs are left as they are.
+async fn repair_members<DB: Dialect>(
     connection: &mut DB::Connection,
     id: AggregationId,
-) -> Result<i64, sqlx::Error> {
-    const SQL: &str =
-        "SELECT COUNT(*) AS users FROM error_aggregation_users WHERE aggregation_id = $1";
-    let counts = all::<DB, i64>(connection, SQL, bound![id], |row| DB::get(row, "users")).await?;
-    Ok(counts.into_iter().sum())
+    users: BTreeMap<UserKey, i64>,
+    alone: bool,
+) -> Result<Members, sqlx::Error> {
+    const MEMBERS: &str =
+        "SELECT user_key, errors FROM error_aggregation_users WHERE aggregation_id = $1";
+    const DELETE: &str =
+        "DELETE FROM error_aggregation_users WHERE aggregation_id = $1 AND user_key = $2";
+    const WRITE: &str = "INSERT INTO error_aggregation_users (aggregation_id, user_key, errors) \
+        VALUES ($1, $2, $3) \
+        ON CONFLICT (aggregation_id, user_key) DO UPDATE SET errors = excluded.errors";
+    let stored = all::<DB, (UserKey, i64)>(connection, MEMBERS, bound![id], |row| {
+        Ok((DB::get(row, "user_key")?, DB::get(row, "errors")?))
+    })
+    .await?;
+    let stored: BTreeMap<UserKey, i64> = stored.into_iter().collect();
+    let mut right = users;
+    if !alone {
+        for (&user, &errors) in &stored {
+            let of_rows = right.entry(user).or_default();
+            *of_rows = errors.max(*of_rows);
+        }
+    }
+    for &user in stored.keys().filter(|user| !right.contains_key(*user)) {
+        execute::<DB>(connection, DELETE, bound![id, user]).await?;
+    }
+    for (&user, &errors) in &right {
+        if stored.get(&user) != Some(&errors) {
+            execute::<DB>(connection, WRITE, bound![id, user, errors]).await?;
+        }
+    }
+    Ok(Members {
+        users: i64::try_from(right.len()).unwrap_or(i64::MAX),
+        were_wrong: right != stored,
+    })
 }
 
 async fn update_hour<DB: Dialect>(
@@ -270,15 +355,18 @@ async fn insert_hour<DB: Dialect>(
     id: AggregationId,
     hour: Hour,
     rows: &CountedHour,
-    unique_users: i64,
+    unique_users: usize,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     // One that is there by now was counted by the transaction that made it.
-    const SQL: &str = "INSERT INTO error_aggregations (id, hour_bucket, service_name, \
-        environment, endpoint, method, severity, category, external_service, status_code, \
-        total_errors, unique_users, unlinked_errors, first_occurrence, last_occurrence, \
-        updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13, $14, $15) \
-        ON CONFLICT (id) DO NOTHING";
+    let (severity, category) = (DB::SEVERITY.join("$7"), DB::CATEGORY.join("$8"));
+    let sql = format!(
+        "INSERT INTO error_aggregations (id, hour_bucket, service_name, environment, endpoint, \
+         method, severity, category, external_service, status_code, total_errors, unique_users, \
+         unlinked_errors, first_occurrence, last_occurrence, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, {severity}, {category}, $9, $10, $11, $12, 0, $13, $14, \
+         $15) ON CONFLICT (id) DO NOTHING"
+    );
     let dimensions = &rows.dimensions;
     let arguments = bound![
         id,
@@ -292,12 +380,12 @@ async fn insert_hour<DB: Dialect>(
         dimensions.external_service.clone(),
         dimensions.status_code,
         rows.errors,
-        unique_users,
+        i64::try_from(unique_users).unwrap_or(i64::MAX),
         rows.first,
         rows.last,
         now,
     ];
-    execute::<DB>(connection, SQL, arguments).await
+    execute::<DB>(connection, &sql, arguments).await
 }
 
 async fn all<DB: Dialect, T: Send>(
@@ -317,7 +405,7 @@ async fn all<DB: Dialect, T: Send>(
 
 async fn execute<DB: Dialect>(
     connection: &mut DB::Connection,
-    sql: &'static str,
+    sql: &str,
     arguments: DB::Arguments,
 ) -> Result<(), sqlx::Error> {
     DB::for_each(connection, sql.to_owned(), arguments, |_| Ok(())).await

@@ -8,7 +8,6 @@ mod budget;
 mod deltas;
 mod limit;
 mod trace;
-mod users;
 mod version;
 
 #[cfg(test)]
@@ -18,8 +17,8 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+pub use crate::domain::UserHasher;
 pub use limit::{DimensionLimit, HourlyLabelSets};
-pub use users::UserHasher;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -468,6 +468,12 @@ impl Session {
             .filter(|&hour| to.is_none_or(|to| hour < to));
         let mut step = None;
         if let Some(hour) = next {
+            // Groups write members before they lock hours: waiting for them here, before this
+            // transaction locks an hour, no two can wait for each other.
+            self.connection
+                .execute("LOCK TABLE error_aggregation_users IN SHARE ROW EXCLUSIVE MODE")
+                .await
+                .during("rebuild hours")?;
             let changed = rebuild_hour::<Postgres>(&mut self.connection, hour, now, " FOR UPDATE")
                 .await
                 .during("rebuild hours")?;

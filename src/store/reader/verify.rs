@@ -7,16 +7,16 @@ use sqlx::Transaction;
 
 use crate::{
     domain::{AggregationId, DURATION_BUCKETS_SECONDS, ErrorId, Hour, Timestamp},
-    store::{Check, Labels, MetricFamily, Mismatch, StoreError, Verification},
+    store::{
+        Check, Labels, MetricFamily, Mismatch, StoreError, Verification,
+        rebuild::MEMBERS_KEPT_SECONDS,
+    },
 };
 
 use super::{
     SqlReader, dialect::Dialect, dialect::Limit, end, read_error, rows::dimensions,
     statement::Statement,
 };
-
-/// The users of older hours are not kept (DATA.md §1); their number is.
-const MEMBERS_KEPT_SECONDS: i64 = 30 * 24 * 3_600;
 
 /// Counts of one duration histogram: one for each bound, and one beyond them all.
 const BUCKETS: usize = DURATION_BUCKETS_SECONDS.len() + 1;

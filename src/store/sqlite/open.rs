@@ -70,10 +70,12 @@ impl SqliteStore {
             )));
         };
         check_schema(&mut connection).await?;
-        let user_key = read_user_key(&mut connection)
-            .await
-            .map_err(|error| at_open(&path, error))?;
-        let user_key = parse_user_key(&user_key)?;
+        let user_key = match read_user_key(&mut connection).await {
+            Ok(user_key) => parse_user_key(&user_key)?,
+            // Migrated, but never served: there is nobody yet to count.
+            Err(sqlx::Error::RowNotFound) => [0; 16],
+            Err(error) => return Err(at_open(&path, error)),
+        };
         let readers = readers(&path).await?;
         Ok(Self {
             path,

@@ -5,7 +5,7 @@ use redspan::{
     cli::{aggregations, errors},
     domain::{Category, Severity},
     failure::Failure,
-    store::{NewApiError, StoreError, connect_reader},
+    store::{ErrorFilter, ErrorStats, NewApiError, StoreError, connect_reader, migrate},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -145,6 +145,22 @@ fn lists_shows_and_counts_for_people_and_for_programs() {
             })
         );
         world.end().await;
+    });
+}
+
+#[test]
+fn a_database_that_was_only_migrated_is_read_as_empty() {
+    on_each_database(async |database| {
+        let settings = database.settings();
+        migrate::up(&settings).await.unwrap();
+        let reader = connect_reader(&settings).await.unwrap();
+        let all = ErrorFilter::default();
+        let stats = reader.get_error_stats(&all).await.unwrap();
+        assert_eq!(stats, ErrorStats::default());
+        let now = redspan::clock::now();
+        let found = reader.verify_aggregations(None, None, now).await.unwrap();
+        assert!(found.is_clean());
+        reader.close().await;
     });
 }
 

@@ -277,7 +277,11 @@ fn rebuild_repairs_the_hours_and_loses_no_unlinked_count() {
         assert_eq!(rebuild(&world).await, 0);
         for damage in [
             "UPDATE error_aggregations SET total_errors = 7, unique_users = 7",
+            "DELETE FROM error_aggregation_users",
+            "UPDATE error_aggregation_users SET errors = errors + 1",
             "UPDATE error_aggregations SET first_occurrence = last_occurrence",
+            "DELETE FROM error_aggregations",
+            "UPDATE api_errors SET status_code = 500 WHERE service_name = 'shop'",
         ] {
             world.by_hand(damage).await;
             assert_ne!(world.verify().await.mismatches, []);

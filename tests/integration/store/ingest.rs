@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::{
     migrations::{execute, rows},
     support::{
-        assert_adds_up, at, changes, commit, counted, error, groups, hours, id, ten, trace,
-        user_key,
+        USE_USER_KEY, assert_adds_up, at, changes, commit, counted, error, groups, hours, id, ten,
+        trace, user_key,
     },
 };
 use crate::databases::on_each_database;
@@ -563,6 +563,7 @@ fn a_transaction_that_is_rolled_back_leaves_nothing() {
 fn rebuilt_hours_say_what_the_rows_say_and_keep_what_has_no_row() {
     on_each_database(async |database| {
         let store = connect(&database.settings()).await.unwrap();
+        execute(&database, USE_USER_KEY).await;
         let mut writer = store.writer().await.unwrap();
         let came: Vec<_> = (1..=6)
             .map(|n| {
@@ -587,7 +588,8 @@ fn rebuilt_hours_say_what_the_rows_say_and_keep_what_has_no_row() {
             "DELETE FROM error_aggregations WHERE unlinked_errors = 0",
             "UPDATE api_errors SET aggregation_id = '00000000-0000-8000-8000-000000000000' \
              WHERE user_id = 'ada'",
-            "DELETE FROM error_aggregation_users WHERE FALSE",
+            "DELETE FROM error_aggregation_users WHERE aggregation_id IN \
+             (SELECT id FROM error_aggregations WHERE unlinked_errors = 0)",
         ] {
             execute(&database, damage).await;
             writer

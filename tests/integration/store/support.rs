@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redspan::{
     domain::{
         Aggregation, AggregationId, ApiError, Category, ErrorGroup, ErrorId, Fingerprint, Hour,
-        Severity, Timestamp, TraceId, TraceKey, UserKey,
+        Severity, Timestamp, TraceId, TraceKey, UserHasher, UserKey,
     },
     store::{
         AggregationDelta, AggregationFilter, Changes, GroupDelta, GroupFilter, Ingest, PageRequest,
@@ -76,11 +76,13 @@ pub fn counted(mut error: ApiError) -> ApiError {
     error
 }
 
-/// A stand-in for the hash of a user.
+/// Makes [`user_key`] the database's own hash of users.
+pub const USE_USER_KEY: &str =
+    "UPDATE settings SET value = '07070707070707070707070707070707' WHERE name = 'user_key'";
+
+/// The hash of a user.
 pub fn user_key(user: &str) -> UserKey {
-    UserKey(user.bytes().fold(7_i64, |key, byte| {
-        key.wrapping_mul(31).wrapping_add(i64::from(byte))
-    }))
+    UserHasher::new([7; 16]).key(user)
 }
 
 /// The changes that store these rows and take those out.

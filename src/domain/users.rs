@@ -4,7 +4,7 @@ use std::fmt;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::domain::UserKey;
+use super::UserKey;
 
 /// Hashes user ids under a key of 16 bytes that belongs to the database.
 #[derive(Clone)]
