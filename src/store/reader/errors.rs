@@ -11,7 +11,7 @@ use super::{
     SqlReader, bound_page, cursor_uuid,
     dialect::Dialect,
     dialect::Limit,
-    end, into_page, read_error,
+    end, into_page,
     rows::{ERROR_COLUMNS, api_error},
     statement::{Statement, as_stored},
 };
@@ -46,7 +46,7 @@ impl<DB: Dialect> SqlReader<DB> {
         let errors = statement
             .all(&mut snapshot, api_error::<DB>)
             .await
-            .map_err(|error| read_error(DURING, error))?;
+            .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
         Ok(into_page(errors, page, |error| Cursor {
             at: error.created_at,
@@ -72,7 +72,7 @@ impl<DB: Dialect> SqlReader<DB> {
         let errors = statement
             .all(&mut snapshot, api_error::<DB>)
             .await
-            .map_err(|error| read_error(DURING, error))?;
+            .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
         Ok(errors.into_iter().next())
     }
@@ -83,7 +83,7 @@ impl<DB: Dialect> SqlReader<DB> {
     /// When the database cannot answer.
     pub async fn get_error_stats(&self, filter: &ErrorFilter) -> Result<ErrorStats, StoreError> {
         const DURING: &str = "reading figures over errors";
-        let failed = |error| read_error(DURING, error);
+        let failed = |error| StoreError::of(DURING, error);
         let mut kinds = Statement::<DB>::new(
             "SELECT CAST(severity AS TEXT) AS severity, CAST(category AS TEXT) AS category, resolved, COUNT(*) AS errors FROM api_errors",
         );
@@ -174,7 +174,7 @@ impl<DB: Dialect> SqlReader<DB> {
                 Ok(())
             })
             .await
-            .map_err(|error| read_error(DURING, error))?;
+            .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
         Ok(counts
             .into_iter()
@@ -206,7 +206,7 @@ impl<DB: Dialect> SqlReader<DB> {
                 Ok((DB::get(row, "trace_key")?, DB::get(row, "touched_at")?))
             })
             .await
-            .map_err(|error| read_error(DURING, error))?;
+            .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
         Ok(traces)
     }
@@ -233,7 +233,7 @@ impl<DB: Dialect> SqlReader<DB> {
             let found = statement
                 .all::<TraceKey>(&mut snapshot, |row| DB::get(row, "trace_key"))
                 .await
-                .map_err(|error| read_error(DURING, error))?;
+                .map_err(|error| StoreError::of(DURING, error))?;
             open.extend(found);
         }
         end(snapshot).await;

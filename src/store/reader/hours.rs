@@ -9,7 +9,7 @@ use super::{
     SqlReader, bound_page, cursor_uuid,
     dialect::Dialect,
     dialect::Limit,
-    end, into_page, read_error,
+    end, into_page,
     rows::{AGGREGATION_COLUMNS, GROUP_COLUMNS, aggregation, error_group},
     statement::{Statement, as_stored},
 };
@@ -60,7 +60,7 @@ impl<DB: Dialect> SqlReader<DB> {
         let hours = statement
             .all(&mut snapshot, aggregation::<DB>)
             .await
-            .map_err(|error| read_error(DURING, error))?;
+            .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
         Ok(into_page(hours, page, |hour| Cursor {
             at: hour.hour_bucket.start(),
@@ -98,7 +98,7 @@ impl<DB: Dialect> SqlReader<DB> {
         let groups = statement
             .all(&mut snapshot, error_group::<DB>)
             .await
-            .map_err(|error| read_error(DURING, error))?;
+            .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
         Ok(into_page(groups, page, |group| Cursor {
             at: group.last_seen_at,
@@ -132,7 +132,7 @@ impl<DB: Dialect> SqlReader<DB> {
                 ))
             })
             .await
-            .map_err(|error| read_error(DURING, error))?;
+            .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
         Ok(hours)
     }

@@ -130,7 +130,7 @@ impl<DB: Dialect> SqlReader<DB> {
     ) -> Result<Transaction<'static, DB>, StoreError> {
         DB::snapshot(&self.pool, limit)
             .await
-            .map_err(|error| read_error(during, error))
+            .map_err(|error| StoreError::of(during, error))
     }
 }
 
@@ -138,20 +138,6 @@ impl<DB: Dialect> SqlReader<DB> {
 async fn end<DB: Dialect>(snapshot: Transaction<'static, DB>) {
     if let Err(error) = snapshot.rollback().await {
         tracing::debug!(%error, "a reading transaction ended with its connection");
-    }
-}
-
-/// What a failed read means for whoever asked.
-fn read_error(during: &'static str, error: sqlx::Error) -> StoreError {
-    match error {
-        sqlx::Error::ColumnDecode { index, source } => StoreError::Corrupt(format!(
-            "column {index} holds what this program does not write ({during}): {source}"
-        )),
-        source => StoreError::Unavailable {
-            during,
-            source,
-            connection_lost: false,
-        },
     }
 }
 

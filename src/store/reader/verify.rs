@@ -14,8 +14,7 @@ use crate::{
 };
 
 use super::{
-    SqlReader, dialect::Dialect, dialect::Limit, end, read_error, rows::dimensions,
-    statement::Statement,
+    SqlReader, dialect::Dialect, dialect::Limit, end, rows::dimensions, statement::Statement,
 };
 
 /// Counts of one duration histogram: one for each bound, and one beyond them all.
@@ -62,7 +61,7 @@ impl<DB: Dialect> SqlReader<DB> {
                 end(proof.snapshot).await;
                 Ok(proof.found)
             }
-            Err(error) => Err(read_error(DURING, error)),
+            Err(error) => Err(StoreError::of(DURING, error)),
         }
     }
 }
