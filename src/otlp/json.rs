@@ -28,19 +28,8 @@ pub(super) fn walk(
     limits: &Limits,
     visitor: &mut impl Visitor,
 ) -> Result<Counts, Refusal> {
-    let mut walk = Walk {
-        limits,
-        visitor,
-        counts: Counts::default(),
-        arena: Bump::new(),
-        lists: Lists::default(),
-    };
-    let mut parser = Parser::new(body);
-    parser.object(|parser, name| match name {
-        b"resourceSpans" => parser.array(|parser| walk.resource_spans(parser)),
-        _ => parser.skip(),
-    })?;
-    parser.end()?;
+    let mut walk = Walk::new(limits, visitor);
+    walk.request(body)?;
     Ok(walk.counts)
 }
 
@@ -54,7 +43,26 @@ struct Walk<'w, V> {
     lists: Lists<'static>,
 }
 
-impl<V: Visitor> Walk<'_, V> {
+impl<'w, V: Visitor> Walk<'w, V> {
+    fn new(limits: &'w Limits, visitor: &'w mut V) -> Self {
+        Self {
+            limits,
+            visitor,
+            counts: Counts::default(),
+            arena: Bump::new(),
+            lists: Lists::default(),
+        }
+    }
+
+    fn request(&mut self, body: &[u8]) -> Result<(), Fault> {
+        let mut parser = Parser::new(body);
+        parser.object(|parser, name| match name {
+            b"resourceSpans" => parser.array(|parser| self.resource_spans(parser)),
+            _ => parser.skip(),
+        })?;
+        parser.end()
+    }
+
     fn resource_spans(&mut self, parser: &mut Parser<'_>) -> Result<(), Fault> {
         self.counts.resources += 1;
         self.counts.check(self.limits)?;
@@ -367,4 +375,39 @@ fn status<'a: 's, 's>(
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Visitor for Nobody {
+        fn resource(&mut self, _: &ResourceView<'_>) {}
+        fn scope(&mut self, _: &ScopeView<'_>) {}
+        fn span(&mut self, _: &SpanView<'_>) {}
+    }
+
+    #[test]
+    fn neither_lists_nor_arena_grow_from_span_to_span() {
+        let limits = Limits::default();
+        let mut visitor = Nobody;
+        let attribute = r#"{"key":"a\n","value":{"stringValue":"b\t"}},"#.repeat(2_000);
+        let span = format!(
+            r#"{{"traceId":"0123456789abcdef0123456789abcdef","attributes":[{attribute}null]}}"#
+        );
+        let mut walk = Walk::new(&limits, &mut visitor);
+        let mut room = Vec::new();
+        for _ in 0..50 {
+            walk.span(&mut Parser::new(span.as_bytes())).expect("valid");
+            room.push((
+                walk.lists.attributes.capacity(),
+                walk.arena.allocated_bytes(),
+            ));
+        }
+        assert_eq!(room[0].0, limits.attributes);
+        assert!(room[1..].iter().all(|later| *later == room[1]), "{room:?}");
+        assert!(room[1].1 < 64 * 1024, "{room:?}");
+    }
 }

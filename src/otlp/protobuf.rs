@@ -31,14 +31,7 @@ pub(super) fn walk(
     visitor: &mut impl Visitor,
 ) -> Result<Counts, Refusal> {
     let counts = count(body, limits)?;
-    let mut walk = Walk {
-        limits,
-        visitor,
-        attributes: Vec::new(),
-        events: KeptEvents::default(),
-        links: Vec::new(),
-    };
-    walk.request(body)?;
+    Walk::new(limits, visitor).request(body)?;
     Ok(counts)
 }
 
@@ -121,7 +114,17 @@ struct Walk<'a, 'w, V> {
     links: Vec<LinkView<'a>>,
 }
 
-impl<'a, V: Visitor> Walk<'a, '_, V> {
+impl<'a, 'w, V: Visitor> Walk<'a, 'w, V> {
+    fn new(limits: &'w Limits, visitor: &'w mut V) -> Self {
+        Self {
+            limits,
+            visitor,
+            attributes: Vec::new(),
+            events: KeptEvents::default(),
+            links: Vec::new(),
+        }
+    }
+
     fn request(&mut self, body: &'a [u8]) -> Result<(), Fault> {
         let mut input = body;
         while let Some(message) = next_resource_spans(&mut input)? {
@@ -363,4 +366,32 @@ fn read_status<'a>(message: &'a [u8], before: Status<'a>) -> Result<Status<'a>, 
         }
     }
     Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::{ResourceView, ScopeView};
+
+    struct Nobody;
+
+    impl Visitor for Nobody {
+        fn resource(&mut self, _: &ResourceView<'_>) {}
+        fn scope(&mut self, _: &ScopeView<'_>) {}
+        fn span(&mut self, _: &SpanView<'_>) {}
+    }
+
+    #[test]
+    fn the_room_for_lists_does_not_grow_with_what_is_sent() {
+        let limits = Limits::default();
+        let mut visitor = Nobody;
+        let span = [[0x4a, 0], [0x5a, 0], [0x6a, 0]].concat().repeat(100_000);
+        let mut walk = Walk::new(&limits, &mut visitor);
+        walk.span(&span).expect("valid");
+        let room =
+            |walk: &Walk<'_, '_, Nobody>| (walk.attributes.capacity(), walk.links.capacity());
+        assert_eq!(room(&walk), (1_024, 1_024));
+        walk.span(&span).expect("valid");
+        assert_eq!(room(&walk), (1_024, 1_024));
+    }
 }

@@ -112,6 +112,36 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn what_is_taken_of_a_damaged_request_is_json(
+        tape in prop::collection::vec(any::<u8>(), 0..400),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4), 1..4),
+    ) {
+        let Ok(mut request) = Request::decode(&*soup::request(&tape)) else {
+            return Ok(());
+        };
+        textual(&mut request);
+        let mut body = request.json().to_string().into_bytes();
+        for (index, byte, how) in damage {
+            let index = index.index(body.len());
+            match how {
+                0 => body[index] = byte,
+                1 => body[index] = b"\"\\{}[],:0n"[usize::from(byte % 10)],
+                2 => body.insert(index, byte),
+                _ => {
+                    body.remove(index);
+                }
+            }
+        }
+        if see(&body, Encoding::Json).is_ok() {
+            prop_assert!(serde_json::from_slice::<IgnoredAny>(&body).is_ok());
+        }
+    }
+}
+
 fn spans(body: &str) -> Vec<SeenSpan> {
     let seen = see_json(body).unwrap_or_else(|refusal| panic!("{refusal} in {body}"));
     seen.into_iter()
