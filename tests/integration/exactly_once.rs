@@ -41,7 +41,7 @@ fn assert_holds(database: &Database, truth: &Truth) {
         Checker::open(&database.url, &database.schema)
             .await
             .assert_holds(truth)
-            .await
+            .await;
     });
 }
 
@@ -151,7 +151,7 @@ impl Storm {
         let start = Instant::now();
         for attempt in 0.. {
             let to = (client + attempt) % self.programs.len();
-            let twice = self.sent.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+            let twice = self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
             let acknowledged = thread::scope(|scope| {
                 let other = twice
                     .then(|| scope.spawn(|| self.send((to + 1) % self.programs.len(), request)));
@@ -162,7 +162,7 @@ impl Storm {
                 break;
             }
             assert!(
-                start.elapsed() < Duration::from_secs(60),
+                start.elapsed() < Duration::from_mins(1),
                 "a request is never acknowledged"
             );
         }
@@ -175,7 +175,7 @@ impl Storm {
     fn client(&self, client: usize) {
         while !self.done.load(Ordering::Relaxed) {
             let trace = self.next_trace.fetch_add(8, Ordering::Relaxed);
-            if trace % 24 == 0 {
+            if trace.is_multiple_of(24) {
                 // The spans of one trace, one after the other, through changing processes.
                 for (part, request) in load::cut_trace("shop", trace).iter().enumerate() {
                     self.deliver(client + part, request);
@@ -271,9 +271,14 @@ fn storm(kind: Kind, replicas: usize, cycles: usize) {
     let truth = storm.acknowledged.into_inner().unwrap().1;
     assert!(!truth.messages.is_empty());
     assert_holds(&database, &truth);
+    assert_shown(storm.programs, &truth);
+}
+
+/// The sum of all `/metrics` is what was acknowledged.
+fn assert_shown(programs: Vec<Mutex<Program>>, truth: &Truth) {
     let mut requests = 0.0;
     let mut errors = 0.0;
-    for program in storm.programs {
+    for program in programs {
         let program = program.into_inner().unwrap();
         let samples = program.metrics();
         requests += samples.sum("redspan_requests_total", &[]);
