@@ -365,7 +365,6 @@ impl Writer {
             {
                 break result;
             }
-            self.registered.clear();
             sleep(jitter(attempt)).await;
         };
         self.note_health(result.as_ref().err());
@@ -405,6 +404,10 @@ impl Writer {
             }),
             None => transaction.await,
         };
+        if result.is_err() || purpose == Purpose::Trial {
+            // Their registration may be gone with the transaction.
+            self.registered.clear();
+        }
         match &result {
             Ok(_) => self.session = Some(session),
             Err(StoreError::UnknownOutcome { .. }) => self.remember_lost(works),

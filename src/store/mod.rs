@@ -152,7 +152,8 @@ pub trait Ingest: Send {
         digests: &[RequestDigest],
     ) -> Result<Vec<RequestDigest>, StoreError>;
 
-    /// Registers users and assets that are new, in a transaction of its own. Sorted, no duplicates.
+    /// Registers users that are new: in a transaction of its own where others write too, else with
+    /// the transaction that begins next. Sorted, no duplicates.
     async fn register_users(&mut self, users: &[String], now: Timestamp) -> Result<(), StoreError>;
 
     /// Begins the group's transaction.

@@ -27,6 +27,8 @@ pub(super) struct SqliteIngest {
     in_transaction: bool,
     /// The traces of this transaction: a new one is written once, when its content is known.
     traces: HashMap<TraceKey, TraceIdentity>,
+    /// Users that the next transaction registers first.
+    users_to_register: Option<(Vec<String>, Timestamp)>,
 }
 
 impl SqliteIngest {
@@ -35,7 +37,27 @@ impl SqliteIngest {
             connection: open::connection(options).await.during("connect")?,
             in_transaction: false,
             traces: HashMap::new(),
+            users_to_register: None,
         })
+    }
+
+    async fn insert_users(&mut self, users: &[String], now: Timestamp) -> Result<(), StoreError> {
+        static SQL: Chunked = Chunked::rows(
+            "INSERT INTO users (id, first_seen_at, last_seen_at) VALUES ",
+            3,
+            " ON CONFLICT (id) DO NOTHING",
+        );
+        for (sql, piece) in SQL.pieces(users) {
+            let mut query = sqlx::query(sql);
+            for user in piece {
+                query = query.bind(user).bind(now).bind(now);
+            }
+            query
+                .execute(&mut self.connection)
+                .await
+                .during("register users")?;
+        }
+        Ok(())
     }
 
     async fn end(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
@@ -94,24 +116,10 @@ impl Ingest for SqliteIngest {
     }
 
     async fn register_users(&mut self, users: &[String], now: Timestamp) -> Result<(), StoreError> {
-        static SQL: Chunked = Chunked::rows(
-            "INSERT INTO users (id, first_seen_at, last_seen_at) VALUES ",
-            3,
-            " ON CONFLICT (id) DO NOTHING",
-        );
-        self.begin().await?;
-        for (sql, piece) in SQL.pieces(users) {
-            let mut query = sqlx::query(sql);
-            for user in piece {
-                query = query.bind(user).bind(now).bind(now);
-            }
-            if let Err(source) = query.execute(&mut self.connection).await {
-                self.rollback().await;
-                return Err(StoreError::of("register users", source));
-            }
-        }
-        // Nothing new: nothing is written, and nothing is waited for.
-        self.commit().await
+        // Nobody else writes, so nobody waits for a registration in the group's own transaction;
+        // one of its own would cost the disk another wait.
+        self.users_to_register = Some((users.to_vec(), now));
+        Ok(())
     }
 
     async fn begin(&mut self) -> Result<(), StoreError> {
@@ -120,7 +128,10 @@ impl Ingest for SqliteIngest {
             .await
             .during("begin")?;
         self.in_transaction = true;
-        Ok(())
+        match self.users_to_register.take() {
+            Some((users, now)) => self.insert_users(&users, now).await,
+            None => Ok(()),
+        }
     }
 
     async fn hold_writer(&mut self, name: &str, epoch: i64) -> Result<bool, StoreError> {
