@@ -99,8 +99,8 @@ impl Whole {
             metrics: Arc::new(Metrics::new(2_000)),
             open: Arc::new(OpenTraceSet::default()),
             users: UserHasher::new(store.user_hash_key()),
-            error_labels: HourlyLabelSets::new(&[]),
-            request_labels: HourlyLabelSets::new(&[]),
+            error_labels: HourlyLabelSets::default(),
+            request_labels: HourlyLabelSets::default(),
         };
         let settings = WriterSettings {
             name: "bench".to_owned(),

@@ -19,7 +19,7 @@ use crate::{
     clock,
     commit::{
         CommitQueue, OPEN_SECONDS, OpenTraceSet, Writer, WriterParts, WriterSettings,
-        plan::{HourlyLabelSets, UserHasher},
+        plan::{HourLimits, HourlyLabelSets, UserHasher},
     },
     config::{self, Config},
     detect,
@@ -39,7 +39,10 @@ use traces::Traces;
 const OPEN_AT_START: usize = 100_000;
 
 /// How long the writer may take to commit what is queued, when everything else has stopped.
-const DRAIN_QUEUE: Duration = Duration::from_secs(3);
+const DRAIN_QUEUE: Duration = Duration::from_secs(2);
+
+/// How long the database may take to be closed. Nothing is lost when it takes longer.
+const CLOSE_STORE: Duration = Duration::from_secs(2);
 
 /// On a database server, an attempt at a transaction that takes longer than the statement limit
 /// and this has lost its server.
@@ -61,7 +64,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let (writer, queue) = open_writer(&config, &store, &metrics, &open).await?;
     let readiness = web::Readiness::default();
     let budget = Budget::new(config.limits.in_flight_bytes.0);
-    watch_memory(&metrics.process, &queue, &budget);
+    watch_memory(&metrics.process, &queue, &budget, &open);
 
     let traces = Traces {
         detect: detect_settings(&config.privacy),
@@ -129,7 +132,16 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
             .map_err(Failure::Store),
         None => drained(writing).await,
     };
-    store.close().await;
+    let is_damaged = matches!(
+        result,
+        Err(Failure::Store(
+            StoreError::Broken { .. } | StoreError::Corrupt(_)
+        ))
+    );
+    // What a failed disk may not have kept must not be folded into the file.
+    if !is_damaged && timeout(CLOSE_STORE, store.close()).await.is_err() {
+        tracing::warn!("the database took too long to be closed");
+    }
     if result.is_ok() {
         tracing::info!("redspan has stopped; everything that was acknowledged is stored");
     }
@@ -161,13 +173,17 @@ async fn open_writer(
         open.open([trace], touched_at);
     }
     let labels = store.hour_label_sets(Hour::containing(now)).await?;
+    let hour_limits = HourLimits {
+        per_service: config.limits.hour_label_sets_per_service as u64,
+        in_all: config.limits.hour_label_sets as u64,
+    };
     let parts = WriterParts {
         store: Arc::clone(store),
         metrics: Arc::clone(metrics),
         open: Arc::clone(open),
         users: UserHasher::new(store.user_hash_key()),
-        error_labels: HourlyLabelSets::new(&labels),
-        request_labels: HourlyLabelSets::new(&[]),
+        error_labels: HourlyLabelSets::new(hour_limits, &labels),
+        request_labels: HourlyLabelSets::new(hour_limits, &[]),
     };
     let settings = WriterSettings {
         name: config.writer_name(),
@@ -197,11 +213,20 @@ async fn drained(writing: JoinHandle<Result<(), StoreError>>) -> Result<(), Fail
     }
 }
 
-fn watch_memory(process: &ProcessMetrics, queue: &CommitQueue, budget: &Budget) {
+fn watch_memory(
+    process: &ProcessMetrics,
+    queue: &CommitQueue,
+    budget: &Budget,
+    open: &Arc<OpenTraceSet>,
+) {
     let budget = budget.clone();
     process
         .memory
         .watch_inflight(move || budget.used_bytes() as u64);
+    let evicting = Arc::clone(open);
+    process
+        .memory
+        .watch_evicted_traces(move || evicting.evicted());
     let gauge = queue.gauge();
     process
         .queue
@@ -246,13 +271,14 @@ fn watch_connections(
     };
     let connections = &process.connections;
     connections.watch_accepted(listener, read(|counts| &counts.accepted));
-    let reasons: [(&'static str, Counter); 7] = [
+    let reasons: [(&'static str, Counter); 8] = [
         ("too_many", |counts| &counts.refused),
         ("accept_error", |counts| &counts.accept_errors),
         ("header_timeout", |counts| &counts.header_timeouts),
         ("body_timeout", |counts| &counts.body_timeouts),
         ("answer_timeout", |counts| &counts.answer_timeouts),
         ("bad_head", |counts| &counts.bad_heads),
+        ("http2", |counts| &counts.http2_refused),
         ("stop", |counts| &counts.cut_at_stop),
     ];
     for (reason, counter) in reasons {
@@ -322,8 +348,18 @@ fn greet(store: &SharedStore, otlp_http: SocketAddr, http: SocketAddr) {
         %http,
         "redspan is ready"
     );
+    let reachable = |address: SocketAddr| {
+        if address.ip().is_unspecified() {
+            format!("localhost:{}", address.port())
+        } else {
+            address.to_string()
+        }
+    };
+    tracing::info!("an application sends to it when these two lines are in its environment:");
     tracing::info!(
-        "applications send to it with: OTEL_EXPORTER_OTLP_ENDPOINT=http://{otlp_http} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+        "OTEL_EXPORTER_OTLP_ENDPOINT=http://{}",
+        reachable(otlp_http)
     );
-    tracing::info!("Prometheus scrapes http://{http}/metrics");
+    tracing::info!("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf");
+    tracing::info!("Prometheus scrapes http://{}/metrics", reachable(http));
 }

@@ -10,8 +10,11 @@ use crate::{
     detect::{DetectSettings, Detector, Findings, OpenTraces as _, TraceKeys},
     metrics::{Metrics, RecordResult, Signal},
     otlp::{Encoding, Limits, Refusal, answer, http::Outcome, http::TraceService, walk},
-    store::SharedStore,
+    store::{SharedStore, StoreError},
 };
+
+/// Why spans were rejected that detection had taken.
+const REFUSED_BY_DATABASE: &str = "refused_by_database";
 
 /// Takes the spans of requests.
 pub(super) struct Traces {
@@ -43,13 +46,7 @@ impl TraceService for Traces {
         let Some(spans) = Unsettled::received(&self.metrics, findings.spans) else {
             return Outcome::Accepted;
         };
-        for (reason, count) in &findings.rejected {
-            self.metrics
-                .process
-                .records
-                .reject(Signal::Spans, reason, *count);
-        }
-        let rejected = rejection_reasons(&findings);
+        let rejected = findings.rejected.clone();
         // Open before COMMIT: what other requests bring of these traces meanwhile is looked at too.
         self.open
             .open(findings.traces.iter().map(|trace| trace.key), clock::now());
@@ -60,12 +57,19 @@ impl TraceService for Traces {
         };
         match outcome {
             Ok(commit::Outcome::Committed(tally)) => {
-                spans.settle(tally);
-                answer_committed(tally, rejected)
+                spans.settle(tally, &rejected);
+                answer_committed(tally, &rejected)
             }
             Ok(commit::Outcome::Unavailable(message)) => {
                 tracing::debug!(message, "a request was not committed");
                 unavailable("the database could not commit the request; send it again")
+            }
+            Ok(commit::Outcome::Refused(message)) => {
+                let rejected = spans.refuse();
+                Outcome::Partial {
+                    rejected,
+                    message: format!("the database refuses the request: {message}"),
+                }
             }
             Ok(other) => {
                 tracing::error!(outcome = ?other, "the writer gave an answer that is none for spans");
@@ -112,9 +116,18 @@ impl Traces {
             return Ok(());
         }
         let now = clock::now();
-        let opened = store
-            .open_among(&keys, now.plus_seconds(-OPEN_SECONDS))
-            .await;
+        // A task of its own: a client that goes away must not drop a query in its middle.
+        let reading = {
+            let store = Arc::clone(store);
+            tokio::spawn(async move {
+                store
+                    .open_among(&keys, now.plus_seconds(-OPEN_SECONDS))
+                    .await
+            })
+        };
+        let opened = reading
+            .await
+            .unwrap_or_else(|panic| Err(StoreError::Corrupt(panic.to_string())));
         match opened {
             Ok(opened) => {
                 self.open.open(opened, now);
@@ -143,20 +156,34 @@ impl<'a> Unsettled<'a> {
         (spans > 0).then_some(Self { metrics, spans })
     }
 
-    fn settle(mut self, tally: Tally) {
+    /// Committed: each span has its result, each rejected one its reason.
+    fn settle(mut self, tally: Tally, reasons: &[(&'static str, u64)]) {
+        let records = &self.metrics.process.records;
         for (result, count) in [
             (RecordResult::Error, tally.error),
             (RecordResult::Merged, tally.merged),
             (RecordResult::Duplicate, tally.duplicate),
-            (RecordResult::Rejected, tally.rejected),
             (RecordResult::NotError, tally.not_error),
         ] {
-            self.metrics
-                .process
-                .records
-                .settle(Signal::Spans, result, count);
+            records.settle(Signal::Spans, result, count);
+        }
+        let mut by_the_database = tally.rejected;
+        for (reason, count) in reasons {
+            records.reject(Signal::Spans, reason, *count);
+            by_the_database = by_the_database.saturating_sub(*count);
+        }
+        if by_the_database > 0 {
+            records.reject(Signal::Spans, REFUSED_BY_DATABASE, by_the_database);
         }
         self.spans = 0;
+    }
+
+    /// The database will never take it. Returns how many spans that is.
+    fn refuse(mut self) -> u64 {
+        let spans = std::mem::take(&mut self.spans);
+        let records = &self.metrics.process.records;
+        records.reject(Signal::Spans, REFUSED_BY_DATABASE, spans);
+        spans
     }
 }
 
@@ -172,23 +199,24 @@ impl Drop for Unsettled<'_> {
     }
 }
 
-fn rejection_reasons(findings: &Findings) -> Option<String> {
-    let reasons: Vec<String> = findings
-        .rejected
-        .iter()
-        .map(|(reason, count)| format!("{count} with {}", reason.replace('_', " ")))
-        .collect();
-    (!reasons.is_empty()).then(|| reasons.join(", "))
-}
-
-fn answer_committed(tally: Tally, reasons: Option<String>) -> Outcome {
+fn answer_committed(tally: Tally, reasons: &[(&'static str, u64)]) -> Outcome {
     if tally.rejected == 0 {
         return Outcome::Accepted;
     }
-    let reasons = reasons.unwrap_or_else(|| "with a value that the database refuses".to_owned());
+    let mut causes: Vec<String> = reasons
+        .iter()
+        .map(|(reason, count)| format!("{count} for {}", reason.replace('_', " ")))
+        .collect();
+    let named: u64 = reasons.iter().map(|(_, count)| count).sum();
+    if tally.rejected > named {
+        causes.push(format!(
+            "{} for a value that the database refuses",
+            tally.rejected - named
+        ));
+    }
     Outcome::Partial {
         rejected: tally.rejected,
-        message: format!("spans rejected: {reasons}; the rest is stored"),
+        message: format!("spans rejected: {}; the rest is stored", causes.join(", ")),
     }
 }
 

@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{PoisonError, RwLock, RwLockReadGuard},
+    sync::{
+        PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
@@ -21,6 +24,7 @@ pub const OPEN_CAPACITY: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct OpenTraceSet {
     touched: RwLock<HashMap<TraceKey, Timestamp>>,
+    evicted: AtomicU64,
 }
 
 /// The set, held still while a request is looked at.
@@ -39,14 +43,14 @@ impl OpenTraceSet {
         OpenTracesGuard(self.touched.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Marks traces as open, and returns how many had to make room.
-    pub fn open(&self, traces: impl IntoIterator<Item = TraceKey>, now: Timestamp) -> usize {
+    /// Marks traces as open; the oldest make room when there are too many.
+    pub fn open(&self, traces: impl IntoIterator<Item = TraceKey>, now: Timestamp) {
         let mut touched = self.touched.write().unwrap_or_else(PoisonError::into_inner);
         for trace in traces {
             touched.insert(trace, now);
         }
         if touched.len() <= OPEN_CAPACITY {
-            return 0;
+            return;
         }
         let before = touched.len();
         let mut times: Vec<Timestamp> = touched.values().copied().collect();
@@ -59,7 +63,13 @@ impl OpenTraceSet {
             evict -= usize::from(!keep);
             keep
         });
-        before - touched.len()
+        self.evicted
+            .fetch_add((before - touched.len()) as u64, Ordering::Relaxed);
+    }
+
+    /// How many open traces had to make room, since the start of the process.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
     }
 
     /// Forgets the traces whose time is over.
@@ -95,14 +105,13 @@ mod tests {
     #[test]
     fn the_oldest_make_room_and_are_counted() {
         let set = OpenTraceSet::default();
-        let mut evicted = 0;
         for number in 0..=OPEN_CAPACITY as u128 {
-            evicted += set.open(
+            set.open(
                 [key(number)],
                 Timestamp::from_micros(i64::try_from(number).unwrap()),
             );
         }
-        assert_eq!(evicted, OPEN_CAPACITY / 10 + 1);
+        assert_eq!(set.evicted(), OPEN_CAPACITY as u64 / 10 + 1);
         assert!(!set.read().is_open(key(0)));
         assert!(set.read().is_open(key(OPEN_CAPACITY as u128)));
     }

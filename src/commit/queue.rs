@@ -172,6 +172,7 @@ pub struct CommitQueue {
     space: Arc<Semaphore>,
     capacity_bytes: usize,
     available: Arc<AtomicBool>,
+    reachable: Arc<AtomicBool>,
 }
 
 impl CommitQueue {
@@ -189,6 +190,7 @@ impl CommitQueue {
             space: Arc::new(Semaphore::new(steps)),
             capacity_bytes: steps * STEP_BYTES,
             available: Arc::clone(&available),
+            reachable: Arc::new(AtomicBool::new(true)),
         };
         (queue, receiver, available)
     }
@@ -198,7 +200,7 @@ impl CommitQueue {
     /// # Errors
     /// At once, when it is not taken. A piece larger than the whole queue is taken when the queue is empty.
     pub fn submit(&self, work: Work) -> Result<oneshot::Receiver<Outcome>, NotTaken> {
-        if !self.available.load(Ordering::Acquire) {
+        if !self.is_available() {
             return Err(NotTaken::Unavailable);
         }
         let bytes = work.weight_bytes();
@@ -233,7 +235,12 @@ impl CommitQueue {
     /// Whether the database is thought to be there.
     #[must_use]
     pub fn is_available(&self) -> bool {
-        self.available.load(Ordering::Acquire)
+        self.available.load(Ordering::Acquire) && self.reachable.load(Ordering::Acquire)
+    }
+
+    /// Somebody who asks the database now and then says whether it answers.
+    pub fn set_reachable(&self, reachable: bool) {
+        self.reachable.store(reachable, Ordering::Release);
     }
 }
 

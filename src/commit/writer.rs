@@ -108,7 +108,7 @@ pub struct Writer {
     lost: Vec<LostRequest>,
     failures: u32,
     connected_since: Instant,
-    pruned_at: Instant,
+    prune_due: Instant,
 }
 
 /// A connection on which the writer's name is claimed.
@@ -164,7 +164,7 @@ impl Writer {
             lost: Vec::new(),
             failures: 0,
             connected_since: Instant::now(),
-            pruned_at: Instant::now(),
+            prune_due: Instant::now() + PRUNE_EVERY,
         };
         (writer, queue)
     }
@@ -188,7 +188,7 @@ impl Writer {
             let first = if let Some(next) = self.next.take() {
                 Some(next)
             } else {
-                let pause = if self.available.load(Ordering::Acquire) {
+                let pause = if self.is_connected() {
                     PRUNE_EVERY
                 } else {
                     PROBE_EVERY
@@ -202,18 +202,24 @@ impl Writer {
             let Some(first) = first else { return Ok(()) };
             let group = self.gather(first);
             self.write(group).await?;
-            if self.pruned_at.elapsed() >= PRUNE_EVERY {
+            if self.is_connected() && Instant::now() >= self.prune_due {
                 self.keep_house().await?;
             }
         }
     }
 
+    /// Whether there is a connection on which the name is held. Without one, /metrics may lack what
+    /// a COMMIT of unknown outcome did.
+    fn is_connected(&self) -> bool {
+        self.available.load(Ordering::Acquire) && self.session.is_some()
+    }
+
     /// What there is to do between groups: find the database again, forget old requests.
     async fn keep_house(&mut self) -> Result<(), StoreError> {
-        if !self.available.load(Ordering::Acquire) {
+        if !self.is_connected() {
             return self.probe().await;
         }
-        self.pruned_at = Instant::now();
+        self.prune_due = Instant::now() + PRUNE_EVERY;
         if self.connected_since.elapsed() < PRUNE_AFTER {
             return Ok(());
         }
@@ -225,6 +231,10 @@ impl Writer {
         match session.connection.prune_ledger(before, PRUNE_ROWS).await {
             Ok(rows) => {
                 tracing::debug!(rows, "old requests are forgotten");
+                if rows >= u64::from(PRUNE_ROWS) {
+                    // There are more: after the next group.
+                    self.prune_due = Instant::now();
+                }
                 self.session = Some(session);
                 Ok(())
             }
@@ -312,6 +322,14 @@ impl Writer {
         };
         let mut refused = HashSet::new();
         let all: Vec<TraceKey> = findings.traces.iter().map(|trace| trace.key).collect();
+        let everything: HashSet<TraceKey> = all.iter().copied().collect();
+        match self.attempt(&[work], &everything, Purpose::Trial).await {
+            Ok(_) => {}
+            // It is not in a trace.
+            Err(StoreError::Refused { .. }) => return Ok(Outcome::Refused(source.to_string())),
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) => return Ok(Outcome::Unavailable(error.to_string())),
+        }
         let mut halves = vec![all.clone()];
         while let Some(half) = halves.pop() {
             let others: HashSet<TraceKey> = all
@@ -391,10 +409,10 @@ impl Writer {
             Some(session) if self.lost.is_empty() => session,
             other => {
                 drop(other);
-                self.session().await?
+                self.session_again().await?
             }
         };
-        let give_up_after = self.settings.attempt_timeout;
+        let give_up_after = self.give_up_after(works);
         let transaction = self.transaction(&mut session, works, refused, purpose);
         let result = match give_up_after {
             Some(limit) => timeout(limit, transaction).await.unwrap_or_else(|_| {
@@ -651,6 +669,33 @@ impl Writer {
         Ok(Session { connection, epoch })
     }
 
+    /// The same after the first time: a server that failed over may not have its settings yet.
+    async fn session_again(&mut self) -> Result<Session, StoreError> {
+        self.session().await.map_err(|error| match error {
+            StoreError::Configuration(message) => {
+                tracing::error!(message, "the database is not as it was at the start");
+                StoreError::Unavailable {
+                    during: "connecting again",
+                    source: sqlx::Error::Configuration(message.into()),
+                    connection_lost: true,
+                }
+            }
+            error => error,
+        })
+    }
+
+    /// How long an attempt may take: longer for many rows. Counting hours again is many
+    /// transactions, each with the limits of its statements.
+    fn give_up_after(&self, works: &[&Work]) -> Option<Duration> {
+        let limit = self.settings.attempt_timeout?;
+        if works.iter().any(|work| work.stands_alone()) {
+            return None;
+        }
+        let rows: usize = works.iter().map(|work| work.rows()).sum();
+        let thousands = u32::try_from(rows / GROUP_ROWS).unwrap_or(u32::MAX);
+        Some(limit.saturating_mul(thousands.saturating_add(1)))
+    }
+
     fn remember_lost(&mut self, works: &[&Work]) {
         for work in works {
             if let Work::Telemetry(findings) = work
@@ -665,7 +710,7 @@ impl Writer {
     /// Tries a database that is away.
     async fn probe(&mut self) -> Result<(), StoreError> {
         self.session = None;
-        match self.session().await {
+        match self.session_again().await {
             Ok(session) => {
                 self.session = Some(session);
                 self.note_health(None);

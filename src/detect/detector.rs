@@ -156,10 +156,7 @@ impl<'d> Detector<'d> {
             key: xxh3_64(&name),
             series,
             hour: Hour::containing(span.ended_at.at),
-            duration_nanos: span
-                .view
-                .end_time_unix_nano
-                .saturating_sub(span.view.start_time_unix_nano),
+            duration_nanos: duration(span.view.start_time_unix_nano, span.view.end_time_unix_nano),
             failed: span.outcome == Outcome::Failed,
             stands_for: stands_for(span.view.trace_state),
         })
@@ -354,6 +351,14 @@ impl Visitor for Detector<'_> {
             self.add_findings(&span, &exceptions, &method);
         }
     }
+}
+
+/// How long a request took, in nanoseconds. A clock that cannot be right must not make the hour's
+/// sum useless: without a start, or beyond a day, it took no time that is known.
+fn duration(start: u64, end: u64) -> u64 {
+    const DAY: u64 = 86_400_000_000_000;
+    let nanos = end.saturating_sub(start);
+    if start == 0 || nanos > DAY { 0 } else { nanos }
 }
 
 #[cfg(test)]

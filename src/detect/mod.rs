@@ -1,5 +1,5 @@
 //! What is an error, and what its row says. Pure: views in, findings out; sightings in, rows out.
-//! No clock, no I/O. Rules and their order follow DETECTION in the project's design.
+//! No clock, no I/O. Each table of rules stands in a file of its own.
 
 mod attributes;
 mod category;

@@ -88,7 +88,7 @@ pub struct Sighting {
     /// When the span ended, in microseconds, clamped: the time of the row when nothing was thrown.
     #[serde(default)]
     pub ended_at_micros: i64,
-    /// The span is an entry span (DETECTION.md §8).
+    /// The span is an entry span: one request of its endpoint.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_entry: bool,
     /// What the span itself says of endpoint, method, status, user, …; always present on

@@ -14,7 +14,10 @@ use crate::{
 };
 
 const PING_EVERY: Duration = Duration::from_secs(1);
-const PING_LIMIT: Duration = Duration::from_secs(2);
+const PING_LIMIT: Duration = Duration::from_secs(1);
+
+/// Pings in a row without an answer after which requests are refused at once.
+const PINGS_TO_CLOSE: u32 = 3;
 const FIGURES_EVERY: Duration = Duration::from_secs(15);
 const FIGURES_LIMIT: Duration = Duration::from_secs(10);
 
@@ -37,12 +40,15 @@ pub async fn watch(health: Health, mut stop: Stop) {
     let mut tick = interval(PING_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut figures_due = Instant::now();
+    let mut unanswered = 0;
     loop {
         tokio::select! {
             () = stop.given() => return,
             _ = tick.tick() => {}
         }
         let answers = matches!(timeout(PING_LIMIT, health.store.ping()).await, Ok(Ok(())));
+        unanswered = if answers { 0 } else { unanswered + 1 };
+        health.queue.set_reachable(unanswered < PINGS_TO_CLOSE);
         let up = answers && health.queue.is_available();
         health.metrics.process.repository.set_up(up);
         health.readiness.set_database_up(up);

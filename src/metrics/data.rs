@@ -75,8 +75,8 @@ impl DataCounters {
     }
 
     /// The rows that make the deltas true: absolute, sorted by family and labels, to be written in
-    /// the transaction that the deltas come from. Changes nothing here, so it can be asked again
-    /// when the transaction is tried again.
+    /// the transaction that the deltas come from. Changes no counter of data, so it can be asked
+    /// again when the transaction is tried again; what is folded is noted each time.
     #[must_use]
     pub fn stage(&self, deltas: &MetricDeltas) -> Vec<MetricTotal> {
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);

@@ -180,14 +180,15 @@ impl Records {
             .inc_by(records);
     }
 
-    /// The answer is decided: this became of them. Rejected ones have a reason: [`Records::reject`].
+    /// The answer is decided: this became of them. Rejected ones have a reason too: [`Records::reject`].
     pub fn settle(&self, signal: Signal, result: RecordResult, records: u64) {
         self.results
             .with_label_values(&[signal.as_str(), result.as_str()])
             .inc_by(records);
     }
 
-    /// The answer is decided: these were rejected, for a reason out of a small closed set.
+    /// The answer is decided: these were rejected, for a reason out of a small closed set. Settles
+    /// them too.
     pub fn reject(&self, signal: Signal, reason: &'static str, records: u64) {
         self.rejected
             .with_label_values(&[signal.as_str(), reason])
@@ -338,10 +339,11 @@ impl Queue {
     }
 }
 
-/// `redspan_inflight_bytes`
+/// `redspan_inflight_bytes`, `redspan_open_traces_evicted_total`
 #[derive(Clone)]
 pub struct Memory {
     inflight_bytes: Watched,
+    evicted_traces: Watched,
 }
 
 impl Memory {
@@ -351,14 +353,25 @@ impl Memory {
             "redspan_inflight_bytes",
             "Memory reserved for requests that are being received and read.",
         );
+        let evicted_traces = Watched::new(
+            MetricType::COUNTER,
+            "redspan_open_traces_evicted_total",
+            "Open traces that were forgotten before their time, because there were too many.",
+        );
         Self {
             inflight_bytes: registered(registry, inflight_bytes),
+            evicted_traces: registered(registry, evicted_traces),
         }
     }
 
     /// Shows how many bytes are reserved.
     pub fn watch_inflight(&self, bytes: impl Fn() -> u64 + Send + Sync + 'static) {
         self.inflight_bytes.watch(&[], bytes);
+    }
+
+    /// Shows how many open traces had to make room.
+    pub fn watch_evicted_traces(&self, traces: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.evicted_traces.watch(&[], traces);
     }
 }
 

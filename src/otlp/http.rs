@@ -291,8 +291,8 @@ fn status_of(error: &BodyError) -> StatusCode {
     }
 }
 
-const GRPC_MESSAGE: &str = "this port speaks OTLP over HTTP: send OTLP over gRPC to port 4317, or \
-                            set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
+const GRPC_MESSAGE: &str = "this port speaks OTLP over HTTP, not gRPC: set \
+                            OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
 
 /// The answer for a path that is none of OTLP's, with what was probably meant.
 fn not_found(head: &request::Parts, path: &str) -> Response<Full<Bytes>> {

@@ -105,8 +105,8 @@ fn warn_of_http2(counts: &Counts) {
     if connections.is_power_of_two() {
         tracing::warn!(
             connections,
-            "a client speaks HTTP/2 (gRPC?) to a port for HTTP/1.1: it needs the port for gRPC, \
-             or OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+            "a client speaks HTTP/2 (gRPC?) to a port for HTTP/1.1: set \
+             OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf in it"
         );
     }
 }

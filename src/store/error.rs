@@ -185,8 +185,11 @@ impl StoreError {
     /// By SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
     fn of_postgres(during: &'static str, source: sqlx::Error, code: &str) -> Self {
         const FOREIGN_KEY_VIOLATION: &str = "23503";
+        /// Somebody else stored the same a moment ago: the next look will see it.
+        const UNIQUE_VIOLATION: &str = "23505";
         match code.get(..2).unwrap_or_default() {
             "40" => Self::Collision { during, source },
+            "23" if code == UNIQUE_VIOLATION => Self::Collision { during, source },
             "22" | "23" | "54" => Self::Refused {
                 during,
                 source,

@@ -15,7 +15,6 @@ struct Obstacles {
     started: bool,
     draining: bool,
     database_down: bool,
-    damage: Option<String>,
 }
 
 impl Readiness {
@@ -34,23 +33,16 @@ impl Readiness {
         self.obstacles().database_down = !up;
     }
 
-    /// The database is damaged: what a look at it has found, as a sentence without its full stop.
-    pub fn set_damaged(&self, damage: String) {
-        self.obstacles().damage = Some(damage);
-    }
-
     /// Why telemetry cannot be taken; `None` when it can.
     #[must_use]
-    pub fn obstacle(&self) -> Option<String> {
+    pub fn obstacle(&self) -> Option<&'static str> {
         let obstacles = self.obstacles();
         if obstacles.draining {
-            Some("stopping".to_owned())
+            Some("stopping")
         } else if !obstacles.started {
-            Some("starting".to_owned())
-        } else if let Some(damage) = &obstacles.damage {
-            Some(damage.clone())
+            Some("starting")
         } else if obstacles.database_down {
-            Some("the database does not answer".to_owned())
+            Some("the database does not answer")
         } else {
             None
         }

@@ -128,10 +128,17 @@ impl Checker {
     }
 
     /// That the tables hold exactly what was sent: no row, hour or total too few or too many.
+    #[expect(clippy::too_many_lines, reason = "a list of questions")]
     pub async fn assert_holds(&mut self, truth: &Truth) {
-        let mut stored = self.texts("SELECT error_message FROM api_errors").await;
+        let mut stored = self
+            .texts(
+                "SELECT error_message || '|' || endpoint || '|' || method || '|' || \
+                 CAST(status_code AS TEXT) || '|' || user_id || '|' || CAST(severity AS TEXT) \
+                 FROM api_errors",
+            )
+            .await;
         stored.sort_unstable();
-        let mut sent = truth.messages.clone();
+        let mut sent = truth.rows.clone();
         sent.sort_unstable();
         assert_eq!(
             stored.len(),
@@ -141,6 +148,16 @@ impl Checker {
         );
         assert_eq!(stored, sent);
         let rows = i64::try_from(sent.len()).unwrap();
+        let rows_after_their_hour = match self {
+            Self::Sqlite(_) => {
+                "SELECT COUNT(*) FROM api_errors e JOIN error_aggregations a ON a.id = e.aggregation_id \
+                 WHERE e.created_at >= a.hour_bucket + 3600000000"
+            }
+            Self::Postgres(_) => {
+                "SELECT COUNT(*) FROM api_errors e JOIN error_aggregations a ON a.id = e.aggregation_id \
+                 WHERE e.created_at >= a.hour_bucket + interval '1 hour'"
+            }
+        };
         let sums = [
             (
                 "error_aggregations",
@@ -166,6 +183,39 @@ impl Checker {
                 "requests counted",
                 "SELECT CAST(COALESCE(SUM(value), 0) AS BIGINT) FROM metric_totals WHERE family = 'redspan_requests_total'",
                 truth.requests,
+            ),
+            (
+                "errors counted",
+                "SELECT CAST(COALESCE(SUM(CASE family WHEN 'redspan_errors_total' THEN value ELSE -value END), 0) \
+                 AS BIGINT) FROM metric_totals \
+                 WHERE family IN ('redspan_errors_total', 'redspan_errors_merged_rows_total')",
+                rows,
+            ),
+            (
+                "groups counted as new, less those that are there",
+                "SELECT CAST(COALESCE(SUM(value), 0) AS BIGINT) - (SELECT COUNT(*) FROM error_groups) \
+                 FROM metric_totals WHERE family = 'redspan_error_groups_new_total'",
+                0,
+            ),
+            (
+                "durations counted, less requests",
+                "SELECT CAST(COALESCE(SUM(value), 0) AS BIGINT) - \
+                 (SELECT CAST(COALESCE(SUM(requests), 0) AS BIGINT) FROM request_totals) \
+                 FROM metric_totals WHERE family = 'redspan_request_duration_seconds'",
+                0,
+            ),
+            (
+                "rows without their hour, or counted under what they are not",
+                "SELECT COUNT(*) FROM api_errors e LEFT JOIN error_aggregations a ON a.id = e.aggregation_id \
+                 WHERE a.id IS NULL OR a.service_name <> e.service_name OR a.endpoint <> e.endpoint OR \
+                 a.method <> e.method OR a.severity <> e.severity OR a.category <> e.category OR \
+                 a.status_code <> e.status_code OR e.created_at < a.hour_bucket",
+                0,
+            ),
+            (
+                "rows counted in an hour that was over",
+                rows_after_their_hour,
+                0,
             ),
             (
                 "hours that do not count their rows",

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::Write,
+    io::{BufRead, BufReader, Seek, SeekFrom, Write},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -87,6 +87,7 @@ fn a_request_that_is_sent_again_changes_nothing_anywhere() {
         again(&program);
         assert_eq!(dump(&database), tables);
         assert_eq!(program.metrics().data_counters(), counters);
+        program.metrics().assert_balanced();
 
         assert!(program.terminate().success());
         let program = Program::start(&database.url, &database.environment());
@@ -129,13 +130,25 @@ const PLACES: [&str; 4] = [
 struct Storm {
     /// The processes; all on one database. Restarted by whoever kills them.
     programs: Vec<Mutex<Program>>,
-    acknowledged: Mutex<(File, Truth)>,
+    /// What was acknowledged, a line each, on the disk before the client goes on.
+    acknowledged: Mutex<File>,
     next_trace: AtomicU64,
     done: AtomicBool,
     sent: AtomicUsize,
+    random: AtomicU64,
 }
 
 impl Storm {
+    /// Below the bound; from the seed that the test prints.
+    fn random(&self, bound: usize) -> usize {
+        let mut bits = self
+            .random
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((bits ^ (bits >> 31)) % bound as u64).unwrap()
+    }
+
     fn send(&self, to: usize, request: &Sent) -> bool {
         let address = self.programs[to].lock().unwrap().otlp;
         let agent = super::program::agent();
@@ -147,14 +160,16 @@ impl Storm {
     }
 
     /// Sends to changing processes until one says 200, then notes that durably.
-    fn deliver(&self, client: usize, request: &Sent) {
+    fn deliver(&self, request: &Sent) {
         let start = Instant::now();
-        for attempt in 0.. {
-            let to = (client + attempt) % self.programs.len();
+        loop {
+            let (to, also_to) = (
+                self.random(self.programs.len()),
+                self.random(self.programs.len()),
+            );
             let twice = self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
             let acknowledged = thread::scope(|scope| {
-                let other = twice
-                    .then(|| scope.spawn(|| self.send((to + 1) % self.programs.len(), request)));
+                let other = twice.then(|| scope.spawn(|| self.send(also_to, request)));
                 let one = self.send(to, request);
                 other.map_or(one, |other| other.join().unwrap() | one)
             });
@@ -167,21 +182,34 @@ impl Storm {
             );
         }
         let mut acknowledged = self.acknowledged.lock().unwrap();
-        writeln!(acknowledged.0, "{:?}", request.truth.messages).unwrap();
-        acknowledged.0.sync_data().unwrap();
-        acknowledged.1.add(&request.truth);
+        let line = serde_json::to_string(&request.truth).unwrap();
+        writeln!(acknowledged, "{line}").unwrap();
+        acknowledged.sync_data().unwrap();
     }
 
-    fn client(&self, client: usize) {
+    /// Waits until so many more requests were sent.
+    fn wait_for_requests(&self, more: usize) {
+        let until = self.sent.load(Ordering::Relaxed) + more;
+        let begun = Instant::now();
+        while self.sent.load(Ordering::Relaxed) < until {
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "the clients got stuck"
+            );
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    fn client(&self) {
         while !self.done.load(Ordering::Relaxed) {
             let trace = self.next_trace.fetch_add(8, Ordering::Relaxed);
             if trace.is_multiple_of(24) {
                 // The spans of one trace, one after the other, through changing processes.
-                for (part, request) in load::cut_trace("shop", trace).iter().enumerate() {
-                    self.deliver(client + part, request);
+                for request in &load::cut_trace("shop", trace) {
+                    self.deliver(request);
                 }
             } else {
-                self.deliver(client, &load::whole_traces("shop", trace, 8));
+                self.deliver(&load::whole_traces("shop", trace, 8));
             }
         }
     }
@@ -207,30 +235,26 @@ fn storm(kind: Kind, replicas: usize, cycles: usize) {
         );
         program
     };
-    let record = tempfile::tempfile().unwrap();
+    let seed = load::now_nanos();
+    println!("seed {seed}");
+    let mut record = tempfile::tempfile().unwrap();
     let storm = Storm {
         programs: (0..replicas)
             .map(|replica| Mutex::new(start(replica, None)))
             .collect(),
-        acknowledged: Mutex::new((record, Truth::default())),
+        acknowledged: Mutex::new(record.try_clone().unwrap()),
         next_trace: AtomicU64::new(0),
         done: AtomicBool::new(false),
         sent: AtomicUsize::new(0),
+        random: AtomicU64::new(seed),
     };
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..8)
-            .map(|client| {
-                scope.spawn({
-                    let storm = &storm;
-                    move || storm.client(client)
-                })
-            })
-            .collect();
+        let clients: Vec<_> = (0..8).map(|_| scope.spawn(|| storm.client())).collect();
         for cycle in 0..cycles {
             let replica = cycle % replicas;
             // Every other cycle the process dies by itself at a named place, else at any instant.
             let place = PLACES[(cycle / 2) % PLACES.len()];
-            let failpoint = (cycle % 2 == 0).then(|| format!("{place}:{}", 3 + cycle % 11));
+            let failpoint = (cycle % 2 == 0).then(|| format!("{place}:{}", 1 + storm.random(20)));
             let has_failpoint = failpoint.is_some();
             {
                 let mut program = storm.programs[replica].lock().unwrap();
@@ -244,18 +268,10 @@ fn storm(kind: Kind, replicas: usize, cycles: usize) {
                         begun.elapsed() < Duration::from_secs(30),
                         "the failpoint {place} was never passed"
                     );
-                    thread::yield_now();
+                    thread::park_timeout(Duration::from_millis(1));
                 }
             } else {
-                let sent = storm.sent.load(Ordering::Relaxed);
-                let until = sent + 5 + cycle % 17;
-                while storm.sent.load(Ordering::Relaxed) < until {
-                    assert!(
-                        begun.elapsed() < Duration::from_secs(30),
-                        "the clients got stuck"
-                    );
-                    thread::yield_now();
-                }
+                storm.wait_for_requests(1 + storm.random(40));
             }
         }
         for replica in 0..replicas {
@@ -263,13 +279,19 @@ fn storm(kind: Kind, replicas: usize, cycles: usize) {
             program.kill();
             *program = start(replica, None);
         }
+        // What /metrics shows in the end is counted by living processes, not only read at their start.
+        storm.wait_for_requests(100);
         storm.done.store(true, Ordering::Relaxed);
         for client in clients {
             client.join().unwrap();
         }
     });
-    let truth = storm.acknowledged.into_inner().unwrap().1;
-    assert!(!truth.messages.is_empty());
+    let mut truth = Truth::default();
+    record.seek(SeekFrom::Start(0)).unwrap();
+    for line in BufReader::new(record).lines() {
+        truth.add(&serde_json::from_str(&line.unwrap()).unwrap());
+    }
+    assert!(!truth.rows.is_empty());
     assert_holds(&database, &truth);
     assert_shown(storm.programs, &truth);
 }
@@ -281,6 +303,7 @@ fn assert_shown(programs: Vec<Mutex<Program>>, truth: &Truth) {
     for program in programs {
         let program = program.into_inner().unwrap();
         let samples = program.metrics();
+        samples.assert_balanced();
         requests += samples.sum("redspan_requests_total", &[]);
         errors += samples.sum("redspan_errors_total", &[]);
     }
@@ -288,7 +311,7 @@ fn assert_shown(programs: Vec<Mutex<Program>>, truth: &Truth) {
         clippy::cast_precision_loss,
         reason = "a test sends some thousand requests"
     )]
-    let (sent, rows) = (truth.requests as f64, truth.messages.len() as f64);
+    let (sent, rows) = (truth.requests as f64, truth.rows.len() as f64);
     assert!(
         (requests - sent).abs() < 0.5,
         "requests on /metrics: {requests}, sent: {sent}"

@@ -12,10 +12,10 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 
 /// What a request must come to, whatever happens to it on the way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Truth {
-    /// `error_message` of each row, one row each.
-    pub messages: Vec<String>,
+    /// Each row: message, endpoint, method, status, user and severity, with bars between them.
+    pub rows: Vec<String>,
     /// Entry spans.
     pub requests: i64,
     /// Failed ones.
@@ -137,7 +137,13 @@ pub fn failed(trace: u64, span: u64, parent: u64, message: &str, ended: u64) -> 
             time_unix_nano: ended - 1_000,
             name: "exception".to_owned(),
             attributes: vec![
-                attribute("exception.type", "shop.StockError"),
+                attribute(
+                    "exception.type",
+                    format!(
+                        "shop.StockError{}",
+                        ["", "A", "B", "C", "D"][(trace % 5) as usize]
+                    ),
+                ),
                 attribute("exception.message", message),
                 attribute(
                     "exception.stacktrace",
@@ -163,6 +169,15 @@ pub fn fine(trace: u64, span: u64, parent: u64, ended: u64) -> Span {
     }
 }
 
+/// The row of a trace that failed with this message below its entry.
+fn row(trace: u64, message: &str) -> String {
+    format!(
+        "{message}|/items/{}|GET|500|user-{}|error",
+        trace % 7,
+        trace % 13
+    )
+}
+
 /// A whole trace in one request: every fourth fails with an exception two spans below its entry.
 pub fn whole_traces(service: &str, first: u64, traces: u64) -> Sent {
     let mut spans = Vec::new();
@@ -176,7 +191,7 @@ pub fn whole_traces(service: &str, first: u64, traces: u64) -> Sent {
             spans.push(fine(trace, 1, 0, ended - 2_000_000));
             spans.push(entry(trace, 500, ended));
             truth.failed_requests += 1;
-            truth.messages.push(message);
+            truth.rows.push(row(trace, &message));
         } else {
             spans.push(fine(trace, 1, 0, ended - 2_000_000));
             spans.push(entry(trace, 200, ended));
@@ -196,7 +211,7 @@ pub fn cut_trace(service: &str, trace: u64) -> Vec<Sent> {
         (
             failed(trace, 2, 1, &message, ended - 3_000_000),
             Truth {
-                messages: vec![message],
+                rows: vec![row(trace, &message)],
                 ..Truth::default()
             },
         ),
@@ -222,7 +237,7 @@ pub fn cut_trace(service: &str, trace: u64) -> Vec<Sent> {
 impl Truth {
     /// Adds another.
     pub fn add(&mut self, other: &Self) {
-        self.messages.extend(other.messages.iter().cloned());
+        self.rows.extend(other.rows.iter().cloned());
         self.requests += other.requests;
         self.failed_requests += other.failed_requests;
     }

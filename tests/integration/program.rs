@@ -220,6 +220,16 @@ impl Samples {
             .sum()
     }
 
+    /// That each span received has one result.
+    pub fn assert_balanced(&self) {
+        let received = self.sum("redspan_records_received_total", &["signal=\"spans\""]);
+        let results = self.sum("redspan_records_total", &["signal=\"spans\""]);
+        assert!(
+            (received - results).abs() < 0.5,
+            "received {received}, results {results}: {self:#?}"
+        );
+    }
+
     /// The series that count data, which go on across restarts.
     pub fn data_counters(&self) -> Self {
         let families = [

@@ -10,11 +10,23 @@ pub trait DimensionLimit {
     fn fold(&mut self, hour: Hour, dimensions: &Dimensions) -> Dimensions;
 }
 
-/// How many label sets an hour may have for one service.
-const MAX_PER_SERVICE: u64 = 10_000;
+/// How many label sets an hour may have.
+#[derive(Clone, Copy, Debug)]
+pub struct HourLimits {
+    /// For one service. Default 10,000.
+    pub per_service: u64,
+    /// In all. Default 50,000.
+    pub in_all: u64,
+}
 
-/// How many label sets an hour may have in all.
-const MAX_PER_HOUR: u64 = 50_000;
+impl Default for HourLimits {
+    fn default() -> Self {
+        Self {
+            per_service: 10_000,
+            in_all: 50_000,
+        }
+    }
+}
 
 /// How many label sets and services are remembered by name, over all hours: some 10 MB.
 const MAX_NAMES: usize = 250_000;
@@ -29,6 +41,7 @@ const MAX_HOURS: usize = 1_024;
 /// may begin early.
 #[derive(Debug, Default)]
 pub struct HourlyLabelSets {
+    limits: HourLimits,
     hours: BTreeMap<Hour, HourSets>,
     names: usize,
     clock: u64,
@@ -52,8 +65,11 @@ impl HourSets {
 impl HourlyLabelSets {
     /// Begins with what the database holds ([`crate::store::Reader::hour_label_sets`]).
     #[must_use]
-    pub fn new(stored: &[(Hour, String, i64)]) -> Self {
-        let mut sets = Self::default();
+    pub fn new(limits: HourLimits, stored: &[(Hour, String, i64)]) -> Self {
+        let mut sets = Self {
+            limits,
+            ..Self::default()
+        };
         for (hour, service_name, count) in stored {
             let count = u64::try_from(*count).unwrap_or(0);
             let hour = sets.hours.entry(*hour).or_default();
@@ -104,7 +120,7 @@ impl DimensionLimit for HourlyLabelSets {
         }
         let service = service(&dimensions.service_name);
         let of_service = sets.by_service.get(&service).copied().unwrap_or(0);
-        if of_service >= MAX_PER_SERVICE || sets.in_all >= MAX_PER_HOUR {
+        if of_service >= self.limits.per_service || sets.in_all >= self.limits.in_all {
             self.folded += 1;
             return dimensions.folded();
         }
@@ -126,6 +142,8 @@ fn service(service_name: &str) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PER_SERVICE: u64 = 10_000;
     use crate::domain::{Category, OTHER, Severity, Timestamp};
 
     fn dimensions(service_name: &str, endpoint: u64) -> Dimensions {
@@ -148,11 +166,11 @@ mod tests {
     #[test]
     fn beyond_the_limit_of_a_service_new_label_sets_are_folded_and_known_ones_are_not() {
         let mut sets = HourlyLabelSets::default();
-        for endpoint in 0..MAX_PER_SERVICE {
+        for endpoint in 0..PER_SERVICE {
             let dimensions = dimensions("shop", endpoint);
             assert_eq!(sets.fold(hour(1), &dimensions), dimensions);
         }
-        let one_more = sets.fold(hour(1), &dimensions("shop", MAX_PER_SERVICE));
+        let one_more = sets.fold(hour(1), &dimensions("shop", PER_SERVICE));
         assert_eq!(one_more.endpoint, OTHER);
         assert_eq!(one_more.external_service, None);
         assert_eq!(sets.folded(), 1);
@@ -160,13 +178,16 @@ mod tests {
             let dimensions = dimensions(known.0, known.1);
             assert_eq!(sets.fold(hour(1), &dimensions), dimensions);
         }
-        let next_hour = dimensions("shop", MAX_PER_SERVICE);
+        let next_hour = dimensions("shop", PER_SERVICE);
         assert_eq!(sets.fold(hour(2), &next_hour), next_hour);
     }
 
     #[test]
     fn what_the_database_holds_counts_from_the_start() {
-        let mut sets = HourlyLabelSets::new(&[(hour(1), "shop".to_owned(), 9_999)]);
+        let mut sets = HourlyLabelSets::new(
+            HourLimits::default(),
+            &[(hour(1), "shop".to_owned(), 9_999)],
+        );
         assert_eq!(sets.fold(hour(1), &dimensions("shop", 1)).endpoint, "/1");
         assert_eq!(sets.fold(hour(1), &dimensions("shop", 2)).endpoint, OTHER);
         assert_eq!(sets.fold(hour(1), &dimensions("cart", 2)).endpoint, "/2");
@@ -177,7 +198,7 @@ mod tests {
         let full: Vec<_> = (0..5)
             .map(|service| (hour(1), service.to_string(), 10_000))
             .collect();
-        let mut sets = HourlyLabelSets::new(&full);
+        let mut sets = HourlyLabelSets::new(HourLimits::default(), &full);
         assert_eq!(sets.fold(hour(1), &dimensions("new", 1)).endpoint, OTHER);
     }
 

@@ -18,7 +18,7 @@ mod properties;
 mod tests;
 
 pub use crate::domain::UserHasher;
-pub use limit::{DimensionLimit, HourlyLabelSets};
+pub use limit::{DimensionLimit, HourLimits, HourlyLabelSets};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Whether one exception speaks of another (DETECTION §3a).
+//! Whether one exception speaks of another.
 
 use std::cell::Cell;
 

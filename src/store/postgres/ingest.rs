@@ -17,10 +17,13 @@ use tokio::time::error::Elapsed;
 use self::apply::AT_ONCE;
 use super::{Access, open::script};
 use crate::{
-    domain::{ApiError, ErrorId, Fingerprint, Hour, RequestDigest, Sighting, Timestamp, TraceKey},
+    domain::{
+        ApiError, ErrorId, Fingerprint, GroupStatus, Hour, RequestDigest, Sighting, Timestamp,
+        TraceKey,
+    },
     store::{
         Changes, GroupState, Ingest, MetricTotal, StoreError, StoredTrace, TraceIdentity,
-        effects::MetricRow,
+        effects::{MetricRow, earliest, latest},
         error::During,
         reader::rows::api_error,
         rebuild::{next_hour, rebuild_hour},
@@ -47,6 +50,8 @@ struct Session {
     /// Begins a transaction; behind a pooler the time limit is set in each.
     begin: String,
     in_transaction: bool,
+    /// Groups that this transaction made only to lock them.
+    empty_groups: Vec<Fingerprint>,
     /// Something failed in this transaction: COMMIT would roll back without saying so.
     failed: bool,
 }
@@ -82,6 +87,7 @@ impl PostgresIngest {
                     BEGIN.to_owned()
                 },
                 in_transaction: false,
+                empty_groups: Vec::new(),
                 failed: false,
             }),
             limit: access.statement_timeout + GRACE,
@@ -441,17 +447,31 @@ impl Session {
         &mut self,
         fingerprints: &[Fingerprint],
     ) -> Result<Vec<GroupState>, StoreError> {
-        const SQL: &str = "SELECT fingerprint, status, resolved_at, resolved_version, total_errors \
-            FROM error_groups WHERE fingerprint = ANY($1) \
-            ORDER BY fingerprint COLLATE \"C\" FOR UPDATE";
+        // A row that is not there cannot be locked, and two writers would both call it new: so it
+        // is made first, empty, and filled or deleted by what is applied.
+        const SQL: &str = "INSERT INTO error_groups (fingerprint, service_name, title, category, \
+            first_seen_at, last_seen_at, total_errors) \
+            SELECT fingerprint, '', '', 'unknown', $2, $3, 0 \
+            FROM UNNEST($1::text[]) AS new (fingerprint) ORDER BY fingerprint COLLATE \"C\" \
+            ON CONFLICT (fingerprint) DO UPDATE SET fingerprint = excluded.fingerprint \
+            RETURNING fingerprint, status, resolved_at, resolved_version, total_errors";
+        self.empty_groups.clear();
         if fingerprints.is_empty() {
             return Ok(Vec::new());
         }
-        self.query_as(SQL)
+        let groups: Vec<GroupState> = self
+            .query_as(SQL)
             .bind(fingerprints)
+            .bind(earliest(None))
+            .bind(latest(None))
             .fetch_all(&mut self.connection)
             .await
-            .during("lock error_groups")
+            .during("lock error_groups")?;
+        let (known, empty): (Vec<_>, Vec<_>) = groups
+            .into_iter()
+            .partition(|group| group.total_errors != 0 || group.status != GroupStatus::Open);
+        self.empty_groups = empty.into_iter().map(|group| group.fingerprint).collect();
+        Ok(known)
     }
 
     /// Repairs the first hour at or after `at`; `None` when there is none before `to`.

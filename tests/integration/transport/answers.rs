@@ -206,10 +206,7 @@ async fn grpc_on_this_port_hears_of_the_other() {
         let answer = server.send(&head, b"").await;
         assert_eq!(answer.status, 415);
         let message = answer.refusal(Encoding::Json).message;
-        assert!(
-            message.contains("4317") && message.contains("http/protobuf"),
-            "{message}"
-        );
+        assert!(message.contains("http/protobuf"), "{message}");
     }
 }
 

@@ -1,12 +1,12 @@
 //! Executes a list of changes, each step as one statement over arrays in the order of their keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sqlx::types::Json;
 
 use super::Session;
 use crate::{
-    domain::{AggregationId, ApiError, ErrorId, Timestamp},
+    domain::{AggregationId, ApiError, ErrorId, Fingerprint, Timestamp},
     store::{
         AggregationDelta, Changes, GroupDelta, MetricTotal, RequestTotalsDelta, StoreError,
         TraceWrite, UserDelta,
@@ -209,6 +209,12 @@ impl Session {
             total_errors, regressed_at, first_version, last_version) \
             ORDER BY fingerprint COLLATE \"C\" \
             ON CONFLICT (fingerprint) DO UPDATE SET \
+            service_name = CASE WHEN error_groups.title = '' \
+            THEN excluded.service_name ELSE error_groups.service_name END, \
+            category = CASE WHEN error_groups.title = '' \
+            THEN excluded.category ELSE error_groups.category END, \
+            title = CASE WHEN error_groups.title = '' \
+            THEN excluded.title ELSE error_groups.title END, \
             first_version = CASE WHEN excluded.first_seen_at < error_groups.first_seen_at \
             THEN excluded.first_version ELSE error_groups.first_version END, \
             last_version = CASE WHEN excluded.last_seen_at >= error_groups.last_seen_at \
@@ -221,7 +227,8 @@ impl Session {
             regressed_at = COALESCE(excluded.regressed_at, error_groups.regressed_at) \
             RETURNING fingerprint, total_errors, status";
         const DELETE: &str = "DELETE FROM error_groups WHERE fingerprint = ANY($1)";
-        if groups.is_empty() {
+        let locked_only = std::mem::take(&mut self.empty_groups);
+        if groups.is_empty() && locked_only.is_empty() {
             return Ok(());
         }
         let counts: Vec<GroupCount> = self
@@ -241,10 +248,20 @@ impl Session {
             .fetch_all(&mut self.connection)
             .await
             .during("count groups")?;
-        let empty = empty_groups(counts);
+        let counted: HashSet<Fingerprint> = counts
+            .iter()
+            .map(|count| count.fingerprint.clone())
+            .collect();
+        let mut empty = empty_groups(counts);
+        empty.extend(
+            locked_only
+                .into_iter()
+                .filter(|group| !counted.contains(group)),
+        );
         if empty.is_empty() {
             return Ok(());
         }
+        empty.sort_unstable();
         self.query(DELETE)
             .bind(empty)
             .execute(&mut self.connection)
