@@ -35,11 +35,12 @@ impl Kind<'_> {
         let mut hasher = NameHasher::new("fingerprint");
         hasher.field(self.service_name.as_bytes());
         let name = match self.type_name {
-            "" => self.code.unwrap_or(""),
-            type_name if GENERIC_TYPES.contains(&short_type(type_name)) => "",
-            type_name => type_name,
+            // A code as it is: a 500 is another failure than a 503.
+            "" => self.code.unwrap_or("").to_owned(),
+            type_name if GENERIC_TYPES.contains(&short_type(type_name)) => String::new(),
+            type_name => without_variables(type_name),
         };
-        hasher.field(without_variables(name).as_bytes());
+        hasher.field(name.as_bytes());
         let frames = frames::in_app(self.stack);
         if frames.is_empty() {
             let message = Text::bytes(self.message, MESSAGE_BYTES).text;
@@ -184,6 +185,18 @@ mod tests {
             one,
             "a generic type says nothing"
         );
+    }
+
+    #[test]
+    fn status_codes_tell_failures_apart() {
+        let of = |code| {
+            let kind = Kind {
+                code: Some(code),
+                ..kind("", "HTTP", "")
+            };
+            kind.fingerprint()
+        };
+        assert_ne!(of("500"), of("503"));
     }
 
     #[test]
