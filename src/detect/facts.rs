@@ -77,7 +77,12 @@ impl NoteBook {
             } else {
                 Span::default()
             },
-            agent: keep(Slot::UserAgent, MAX_USER_AGENT),
+            // The agent of a call is this service itself.
+            agent: if matches!(span.kind, SpanKind::Client | SpanKind::Producer) {
+                Span::default()
+            } else {
+                keep(Slot::UserAgent, MAX_USER_AGENT)
+            },
             is_synthetic: attributes
                 .text(Slot::SyntheticAgent)
                 .is_some_and(|kind| kind == "test"),
@@ -265,6 +270,7 @@ mod tests {
         let client = facts(SpanKind::Client, &attributes, Privacy::default());
         assert_eq!(client.status_code, None);
         assert_eq!(client.ip_address, None);
+        assert_eq!(client.user_agent, None);
 
         let nothing = Privacy {
             client_address: KeepAddress::Drop,

@@ -372,7 +372,11 @@ impl<'a> Span<'a> {
         self.text(&["http.request.header.x-request-id", "request.id"])
     }
 
+    /// Who called; the agent of a call is the service itself.
     pub(super) fn user_agent(&self) -> Option<String> {
+        if self.is_client_or_producer() {
+            return None;
+        }
         self.text(&["user_agent.original", "http.user_agent"])
     }
 
