@@ -6,6 +6,7 @@ use super::{
     attributes::{Attributes, Slot},
     codes::{Codes, Grpc},
     exceptions::{CANCELLATION_MESSAGE, Exception, speaks_of_a_timeout},
+    values::lossy,
 };
 
 /// What a span's end was.
@@ -100,7 +101,7 @@ fn was_cancelled(span: &SpanView<'_>, codes: Codes, last: Option<&Exception<'_>>
     let by_status = contains(span.status_message, CANCELLATION_MESSAGE);
     (by_code || by_exception || by_status)
         && !last.is_some_and(Exception::speaks_of_a_timeout)
-        && !speaks_of_a_timeout(&String::from_utf8_lossy(span.status_message))
+        && !speaks_of_a_timeout(&lossy(span.status_message))
 }
 
 fn contains(text: &[u8], words: &str) -> bool {

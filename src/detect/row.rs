@@ -70,28 +70,24 @@ pub(super) fn build(
 ) -> Row {
     let type_name = type_name(origin);
     let whole_message = error_message(origin);
-    let message = cut(
-        &scrubber.text(&whole_message),
+    let message = scrubbed(
+        &whole_message,
         MAX_MESSAGE_BYTES,
         "error_message",
         &mut truncated,
+        &mut scrubber,
     );
     let stack = origin
         .exception
         .filter(|exception| !exception.stack.trim().is_empty())
         .map(|exception| {
-            let stack = Text::bytes(&exception.stack, 2 * MAX_STACK_BYTES).text;
-            let is_cut = stack.len() < exception.stack.len();
-            let stack = cut(
-                &scrubber.text(stack),
+            scrubbed(
+                &exception.stack,
                 MAX_STACK_BYTES,
                 "error_stack",
                 &mut truncated,
-            );
-            if is_cut && !truncated.contains(&"error_stack") {
-                truncated.push("error_stack");
-            }
-            stack
+                &mut scrubber,
+            )
         });
     let code = error_code(origin);
     let category = category::own_category(
@@ -147,14 +143,19 @@ pub(super) fn build(
     }
 }
 
-fn cut(
+/// A text as it is stored. What lies far beyond the limit is not even looked at: a text can be as
+/// long as a request.
+fn scrubbed(
     text: &str,
     max_bytes: usize,
     column: &'static str,
     truncated: &mut Vec<&'static str>,
+    scrubber: &mut Scrubber,
 ) -> String {
-    let kept = Text::bytes(text, max_bytes);
-    if kept.cut {
+    let beginning = Text::bytes(text, 2 * max_bytes);
+    let clean = scrubber.text(beginning.text);
+    let kept = Text::bytes(&clean, max_bytes);
+    if beginning.cut || kept.cut {
         truncated.push(column);
     }
     kept.into_string()

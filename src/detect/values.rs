@@ -10,11 +10,28 @@ use crate::otlp::Value;
 /// Lists and maps inside each other that are shown.
 const MAX_DEPTH: u8 = 16;
 
+/// As much of a value as is ever looked at: twice the longest text that is stored. A value can be as
+/// long as a request, and longer than that once it is text.
+const MAX_LOOKED_AT_BYTES: usize = 128 * 1024;
+
 /// Text as it is kept: invalid UTF-8 and NUL become U+FFFD.
 pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    match String::from_utf8_lossy(bytes) {
+    match String::from_utf8_lossy(beginning(bytes)) {
         text if !text.contains('\0') => text,
         text => Cow::Owned(text.replace('\0', "\u{fffd}")),
+    }
+}
+
+/// What is looked at, not cut within a character.
+fn beginning(bytes: &[u8]) -> &[u8] {
+    let is_inside = |byte: &u8| (byte & 0xc0) == 0x80;
+    match bytes.split_at_checked(MAX_LOOKED_AT_BYTES) {
+        Some((beginning, rest)) if rest.first().is_some_and(is_inside) => {
+            let start = beginning.iter().rposition(|byte| !is_inside(byte));
+            &beginning[..start.unwrap_or(beginning.len())]
+        }
+        Some((beginning, _)) => beginning,
+        None => bytes,
     }
 }
 
@@ -61,13 +78,24 @@ pub(super) fn text(value: Value<'_>) -> Cow<'_, str> {
         Value::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
         Value::Int(value) => Cow::Owned(value.to_string()),
         Value::Double(value) => Cow::Owned(value.to_string()),
-        Value::Bytes(bytes) => Cow::Owned(hex(bytes)),
-        Value::Array(_) => {
-            let lines: Vec<_> = value.items().map(text).collect();
-            Cow::Owned(lines.join("\n"))
-        }
-        Value::Map(_) => Cow::Owned(json(value, &mut usize::MAX.clone()).to_string()),
+        Value::Bytes(bytes) => Cow::Owned(hex(&bytes[..bytes.len().min(MAX_LOOKED_AT_BYTES)])),
+        Value::Array(_) => Cow::Owned(lines(value)),
+        Value::Map(_) => Cow::Owned(json(value, &mut { MAX_LOOKED_AT_BYTES }).to_string()),
     }
+}
+
+fn lines(list: Value<'_>) -> String {
+    let mut lines = String::new();
+    for (place, item) in list.items().enumerate() {
+        if lines.len() >= MAX_LOOKED_AT_BYTES {
+            break;
+        }
+        if place > 0 {
+            lines.push('\n');
+        }
+        lines.push_str(&text(item));
+    }
+    lines
 }
 
 /// A value as a whole number; `None` when it is none.
@@ -163,4 +191,24 @@ fn hex(bytes: &[u8]) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_value_as_long_as_a_request_only_the_beginning_is_looked_at() {
+        let long = "ä".repeat(1_000_000);
+        for text in [
+            lossy(long.as_bytes()),
+            lossy(&vec![0xff; 1_000_000]),
+            text(Value::Bytes(&vec![7; 1_000_000])),
+        ] {
+            assert!(text.len() <= 3 * MAX_LOOKED_AT_BYTES);
+        }
+        for start in [long.clone(), format!("x{long}")] {
+            assert!(matches!(lossy(start.as_bytes()), Cow::Borrowed(_)));
+        }
+    }
 }
