@@ -1,7 +1,18 @@
 //! redspan: an error ledger and metrics exporter for applications that export OpenTelemetry data.
 //!
-//! The modules are the way of the data, in order. `domain` is the vocabulary that every other
-//! module may use; otherwise each stage knows only the stage it feeds.
+//! The modules are the way of the data, in order; each knows the vocabulary and the one it feeds:
+//!
+//! - [`domain`]: the vocabulary: errors, hours, sightings, and their names
+//! - [`otlp`]: bytes to views: limits, inflation, the protobuf walk, JSON, and the answers
+//! - [`detect`]: views to findings, and sightings to rows; no clock, no I/O
+//! - [`commit`]: findings to one transaction, and the answer after COMMIT
+//! - [`store`]: the two databases and everything SQL
+//! - [`metrics`]: what was committed and what the process did, for Prometheus
+//! - [`web`]: /metrics, health
+//! - [`jobs`]: what happens by the clock
+//! - [`cli`]: one file a subcommand
+//!
+//! [`app`] puts them together; the rest cuts across.
 
 pub mod domain;
 

@@ -1,3 +1,5 @@
+//! The command line as people type it.
+
 use super::*;
 
 fn parse(arguments: &[&str]) -> Cli {

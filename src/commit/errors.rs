@@ -1,15 +1,23 @@
 //! Errors that application code logs take the way of everything else: the queue, the one writer,
 //! an answer after COMMIT.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::{
     detect,
-    domain::{ApiError, Fingerprint, Hour},
+    domain::{ApiError, Fingerprint, Hour, RequestDigest},
     store::{AggregationDelta, ErrorWriter, WriteError},
 };
 
 use super::queue::{CommitQueue, Outcome, Work};
+
+/// How often counts are handed in again while their outcome is unknown, and after which pause.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[async_trait]
 impl ErrorWriter for CommitQueue {
@@ -25,7 +33,16 @@ impl ErrorWriter for CommitQueue {
     }
 
     async fn add_unlinked(&self, counts: Vec<AggregationDelta>) -> Result<(), WriteError> {
-        self.done(Work::Unlinked(counts)).await.map(drop)
+        // The caller cannot know whether a lost answer was a yes; the ledger can, by this name.
+        let digest = RequestDigest(Uuid::now_v7().into_bytes());
+        for _ in 1..ATTEMPTS {
+            let counts = counts.clone();
+            match self.done(Work::Unlinked { digest, counts }).await {
+                Err(WriteError::TryAgain(_)) => sleep(PAUSE).await,
+                done => return done.map(drop),
+            }
+        }
+        self.done(Work::Unlinked { digest, counts }).await.map(drop)
     }
 
     async fn rebuild_aggregations(

@@ -52,7 +52,8 @@ pub(super) fn digests(works: &[&Work]) -> Vec<RequestDigest> {
 pub(super) fn digest(work: &Work) -> Option<RequestDigest> {
     match work {
         Work::Telemetry(findings) => findings.digest,
-        _ => None,
+        Work::Unlinked { digest, .. } => Some(*digest),
+        Work::Errors(_) | Work::Rebuild { .. } => None,
     }
 }
 
@@ -101,7 +102,7 @@ impl Group {
                     }
                 }
                 Work::Errors(errors) => group.logged.extend(errors.iter().cloned()),
-                Work::Unlinked(deltas) => group.upserts.extend(deltas.iter().cloned()),
+                Work::Unlinked { counts, .. } => group.upserts.extend(counts.iter().cloned()),
                 Work::Rebuild { .. } => {}
             }
         }

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     detect::Findings,
-    domain::{ApiError, Hour, Sighting},
+    domain::{ApiError, Hour, RequestDigest, Sighting},
     store::AggregationDelta,
 };
 
@@ -28,7 +28,12 @@ pub enum Work {
     /// Errors that application code logged. An id that is there already changes nothing.
     Errors(Vec<ApiError>),
     /// Counts without rows.
-    Unlinked(Vec<AggregationDelta>),
+    Unlinked {
+        /// The same each time that the same counts are handed in: they are added once.
+        digest: RequestDigest,
+        /// What is added.
+        counts: Vec<AggregationDelta>,
+    },
     /// Count the hours of a range again from their rows.
     Rebuild {
         /// At or after.
@@ -51,7 +56,7 @@ impl Work {
                     + sightings.map(sighting_bytes).sum::<usize>()
             }
             Self::Errors(errors) => errors.iter().map(error_bytes).sum(),
-            Self::Unlinked(deltas) => deltas.len() * 256,
+            Self::Unlinked { counts, .. } => counts.len() * 256,
             Self::Rebuild { .. } => STEP_BYTES,
         }
     }
@@ -74,7 +79,7 @@ impl Work {
                         .sum::<usize>()
             }
             Self::Errors(errors) => errors.len(),
-            Self::Unlinked(deltas) => deltas.len(),
+            Self::Unlinked { counts, .. } => counts.len(),
             Self::Rebuild { .. } => 1,
         }
     }

@@ -82,13 +82,13 @@ sections! {
         /// Whether a pooler in transaction mode (`PgBouncer`) stands before PostgreSQL: turns named
         /// statements off. Wrongly false: statements fail; wrongly true: each costs a little more.
         pooler: bool = "database.pooler", "false";
-        /// Connections for reading; writing has one of its own.
+        /// Connections to PostgreSQL for reading; writing has one of its own.
         /// Too few: the API waits; too many: PostgreSQL refuses.
         connections: u32 = "database.connections", "4";
         /// How long a connection may take to be made.
         /// Longer than 3s: clients give up before they hear that the database is away.
         connect_timeout: Duration = "database.connect_timeout", "2s";
-        /// How long one statement may take, in both directions.
+        /// How long one statement may take on PostgreSQL, in both directions.
         /// Longer than 3s: clients give up first; much shorter: a busy database looks dead.
         statement_timeout: Duration = "database.statement_timeout", "3s";
         /// Whether `serve` brings the schema up to date (`--no-migrate` is the same as false).
@@ -112,8 +112,9 @@ sections! {
 
     /// `[auth]`
     AuthSettings {
-        /// `token`: addresses that are not loopback ask for tokens. `none`: they do not, and anybody
-        /// who reaches them may write and read. In the file `auth = "none"` stands in place of `[auth]`.
+        /// `token`: on an address that is not loopback a token must be set. `none`: it need not, and
+        /// without one anybody who reaches the address may write and read. A token that is set is
+        /// asked for on every address. In the file `auth = "none"` stands in place of `[auth]`.
         mode: Authentication = "auth", "token";
         /// Tokens that may send telemetry, at least 16 bytes each, separated by commas; each is sent
         /// as `Authorization: Bearer TOKEN`. Empty: none is asked for.

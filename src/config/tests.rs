@@ -1,3 +1,5 @@
+//! Layers, mistakes, and the example file.
+
 use std::fmt::Write;
 
 use super::*;

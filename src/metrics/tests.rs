@@ -1,3 +1,5 @@
+//! What the counters show, fold and keep.
+
 use proptest::prelude::*;
 
 use super::*;

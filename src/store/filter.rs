@@ -117,7 +117,7 @@ impl FromStr for Cursor {
 /// Which page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PageRequest {
-    /// 1 to 500; what lies outside is moved to the edge.
+    /// 1 to 500; a repository refuses what lies outside.
     pub limit: u32,
     /// Items to skip; 0 with a cursor.
     pub offset: u32,

@@ -1,3 +1,5 @@
+//! What the port for people and Prometheus answers.
+
 use std::io::Read;
 
 use axum::{body::Body, http::HeaderMap};

@@ -1,12 +1,12 @@
 //! The one task that changes errors, hours and totals. It takes what is waiting, never waiting for
 //! more, and makes it one transaction; whoever handed it in hears after COMMIT.
 
+mod transaction;
+mod upkeep;
+
 use std::{
-    collections::{BTreeMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::HashSet,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -18,17 +18,16 @@ use uuid::Uuid;
 
 use crate::{
     clock,
-    domain::{RequestDigest, Timestamp, TraceKey},
-    metrics::{MetricDeltas, Metrics},
+    domain::{RequestDigest, TraceKey},
+    metrics::Metrics,
     store::{Changes, Ingest, SharedStore, StoreError},
 };
 
 use super::{
-    failpoint,
-    group::{self, Group},
+    failpoint, group,
     open::OpenTraceSet,
-    plan::{self, HourlyLabelSets, PlanInput, TraceInput, UserHasher},
-    queue::{CommitQueue, Item, Outcome, Tally, Work},
+    plan::{self, HourlyLabelSets, UserHasher},
+    queue::{self, CommitQueue, Item, Outcome, Work},
     seen::SeenEntries,
 };
 
@@ -40,25 +39,14 @@ const GROUP_BYTES: usize = 1024 * 1024;
 const SEEN_ENTRIES: usize = 1_000_000;
 const SEEN_TIME: Duration = Duration::from_mins(15);
 
-/// Failures in a row after which requests are refused at once.
-const FAILURES_TO_CLOSE: u32 = 3;
-
 /// How often a database that is away is tried again.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
 /// How often a transaction that collided, or whose connection went, is tried again.
 const ATTEMPTS: u32 = 5;
 
-/// Requests are forgotten this often, and so many of them in one transaction.
+/// Requests of the ledger are forgotten this often.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
-const PRUNE_ROWS: u32 = 10_000;
-
-/// Requests are forgotten only after so long a time with the database at hand: while it is away
-/// its clients keep what they will send again.
-const PRUNE_AFTER: Duration = Duration::from_hours(1);
-
-/// Users that are known to be registered.
-const REGISTERED_USERS: usize = 100_000;
 
 /// How the writer works.
 #[derive(Clone, Debug)]
@@ -204,44 +192,6 @@ impl Writer {
             self.write(group).await?;
             if self.is_connected() && Instant::now() >= self.prune_due {
                 self.keep_house().await?;
-            }
-        }
-    }
-
-    /// Whether there is a connection on which the name is held. Without one, /metrics may lack what
-    /// a COMMIT of unknown outcome did.
-    fn is_connected(&self) -> bool {
-        self.available.load(Ordering::Acquire) && self.session.is_some()
-    }
-
-    /// What there is to do between groups: find the database again, forget old requests.
-    async fn keep_house(&mut self) -> Result<(), StoreError> {
-        if !self.is_connected() {
-            return self.probe().await;
-        }
-        self.prune_due = Instant::now() + PRUNE_EVERY;
-        if self.connected_since.elapsed() < PRUNE_AFTER {
-            return Ok(());
-        }
-        let Some(mut session) = self.session.take() else {
-            return Ok(());
-        };
-        let seconds = i64::try_from(self.settings.ledger.as_secs()).unwrap_or(i64::MAX);
-        let before = clock::now().plus_seconds(-seconds);
-        match session.connection.prune_ledger(before, PRUNE_ROWS).await {
-            Ok(rows) => {
-                tracing::debug!(rows, "old requests are forgotten");
-                if rows >= u64::from(PRUNE_ROWS) {
-                    // There are more: after the next group.
-                    self.prune_due = Instant::now();
-                }
-                self.session = Some(session);
-                Ok(())
-            }
-            Err(error) if is_fatal(&error) => Err(error),
-            Err(error) => {
-                tracing::warn!(%error, "old requests could not be forgotten; trying again later");
-                Ok(())
             }
         }
     }
@@ -444,246 +394,6 @@ impl Writer {
         result
     }
 
-    /// The transaction of a group, from the ledger to COMMIT.
-    async fn transaction(
-        &mut self,
-        session: &mut Session,
-        works: &[&Work],
-        refused: &HashSet<TraceKey>,
-        purpose: Purpose,
-    ) -> Result<Done, StoreError> {
-        let now = clock::now();
-        let connection = &mut session.connection;
-        if let [Work::Rebuild { from, to }] = works {
-            let hours = connection.rebuild_aggregations(*from, *to, now).await?;
-            return Ok(Done {
-                outcomes: vec![Outcome::Hours(hours)],
-                entry_keys: Vec::new(),
-                trace_keys: Vec::new(),
-            });
-        }
-        self.register_users(connection.as_mut(), works, now).await?;
-        failpoint::pass("before_begin");
-        connection.begin().await?;
-        if !connection.hold_writer(&self.name, session.epoch).await? {
-            connection.rollback().await;
-            self.name = format!("{}-{}", self.settings.name, Uuid::now_v7().simple());
-            tracing::warn!(
-                name = self.name,
-                "another process took this writer's name; going on under a new one"
-            );
-            session.epoch = connection.claim_writer(&self.name).await?;
-            self.parts.metrics.data.reload(Vec::new());
-            connection.begin().await?;
-            connection.hold_writer(&self.name, session.epoch).await?;
-        }
-        let new_digests = connection
-            .insert_ledger(&group::digests(works), now)
-            .await?;
-        let fresh = group::fresh(works, &new_digests);
-        let mut planned = self
-            .plan(connection.as_mut(), works, &fresh, refused, now)
-            .await?;
-        let changes = &mut planned.changes;
-        changes.metrics = self
-            .parts
-            .metrics
-            .data
-            .stage(&deltas(changes, &planned.effects));
-        connection.apply(changes).await?;
-        failpoint::pass("after_insert");
-        if purpose == Purpose::Trial {
-            connection.rollback().await;
-            return Ok(Done {
-                outcomes: Vec::new(),
-                entry_keys: Vec::new(),
-                trace_keys: Vec::new(),
-            });
-        }
-        failpoint::pass("before_commit");
-        connection.commit().await?;
-        failpoint::pass("after_commit");
-        self.parts.metrics.data.apply(planned.changes.metrics);
-
-        let effects = &planned.effects;
-        let tallies = Group::tally(works, &fresh, refused, &planned.records, &effects.sightings);
-        Ok(Done {
-            outcomes: outcomes(works, tallies, &effects.logged),
-            entry_keys: planned.entry_keys,
-            trace_keys: planned.trace_keys,
-        })
-    }
-
-    /// Steps 3 and 4: locks and reads what the group touches, and plans its changes.
-    async fn plan(
-        &mut self,
-        connection: &mut dyn Ingest,
-        works: &[&Work],
-        fresh: &[bool],
-        refused: &HashSet<TraceKey>,
-        now: Timestamp,
-    ) -> Result<Planned, StoreError> {
-        let labels = &mut self.parts.request_labels;
-        let group = Group::collect(works, fresh, refused, &self.seen, labels);
-
-        let records: Vec<_> = group
-            .traces
-            .iter()
-            .map(group::GroupTrace::records)
-            .collect();
-        let identities: Vec<_> = group
-            .traces
-            .iter()
-            .map(|trace| trace.identity.clone())
-            .collect();
-        let trace_keys: Vec<TraceKey> = identities.iter().map(|identity| identity.key).collect();
-        let mut stored: BTreeMap<TraceKey, _> = BTreeMap::new();
-        if !identities.is_empty() {
-            let locked = connection.lock_traces(&identities, now).await?;
-            stored.extend(locked.into_iter().map(|trace| (trace.key, trace)));
-        }
-        let mut traces = Vec::with_capacity(group.traces.len());
-        for trace in group.traces {
-            let before = stored.remove(&trace.identity.key).ok_or_else(|| {
-                StoreError::Corrupt(format!(
-                    "error_traces {} was locked and is not there",
-                    trace.identity.key
-                ))
-            })?;
-            traces.push(TraceInput {
-                identity: trace.identity,
-                before,
-                new: trace.new,
-            });
-        }
-        let candidates = plan::candidate_ids(&traces, &group.logged);
-        let rows = if candidates.is_empty() {
-            Vec::new()
-        } else {
-            connection.read_errors(&candidates).await?
-        };
-        let input = PlanInput {
-            now,
-            writer: self.name.clone(),
-            traces,
-            stored: rows,
-            logged: group.logged,
-            upserts: group.upserts,
-            requests: group.requests,
-        };
-        let rows = plan::plan_rows(input, &mut self.parts.error_labels, &self.parts.users);
-        let fingerprints = rows.fingerprints();
-        let groups = if fingerprints.is_empty() {
-            Vec::new()
-        } else {
-            connection.lock_groups(&fingerprints).await?
-        };
-        let (changes, effects) = rows.finish(groups);
-        Ok(Planned {
-            changes,
-            effects,
-            records,
-            entry_keys: group.entry_keys,
-            trace_keys,
-        })
-    }
-
-    /// Registers the users that rows will name and that are not known to be there.
-    async fn register_users(
-        &mut self,
-        connection: &mut dyn Ingest,
-        works: &[&Work],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut users = Vec::new();
-        for work in works {
-            match work {
-                Work::Telemetry(findings) => {
-                    let facts = findings.traces.iter().flat_map(|trace| &trace.sightings);
-                    users.extend(
-                        facts.filter_map(|sighting| sighting.facts.as_ref()?.user_id.as_ref()),
-                    );
-                }
-                Work::Errors(errors) => {
-                    users.extend(errors.iter().filter_map(|error| error.user_id.as_ref()));
-                }
-                Work::Unlinked(_) | Work::Rebuild { .. } => {}
-            }
-        }
-        let mut users: Vec<String> = users
-            .into_iter()
-            .filter(|user| !self.registered.contains(*user))
-            .cloned()
-            .collect();
-        if users.is_empty() {
-            return Ok(());
-        }
-        users.sort_unstable();
-        users.dedup();
-        connection.register_users(&users, now).await?;
-        if self.registered.len() + users.len() > REGISTERED_USERS {
-            self.registered.clear();
-        }
-        self.registered.extend(users);
-        Ok(())
-    }
-
-    /// A new connection with the writer's name claimed on it, and this process's memory set right
-    /// by what the database holds.
-    async fn session(&mut self) -> Result<Session, StoreError> {
-        let connect = async {
-            let mut connection = self.parts.store.writer().await?;
-            let epoch = connection.claim_writer(&self.name).await?;
-            let totals = connection.load_metric_totals(&self.name).await?;
-            let digests: Vec<RequestDigest> =
-                self.lost.iter().map(|request| request.digest).collect();
-            let committed = if digests.is_empty() {
-                Vec::new()
-            } else {
-                connection.known_digests(&digests).await?
-            };
-            Ok((connection, epoch, totals, committed))
-        };
-        let connected = match self.settings.attempt_timeout {
-            Some(limit) => timeout(limit, connect).await.unwrap_or_else(|_| {
-                Err(StoreError::Unavailable {
-                    during: "connecting",
-                    source: sqlx::Error::PoolTimedOut,
-                    connection_lost: true,
-                })
-            }),
-            None => connect.await,
-        };
-        let (connection, epoch, totals, committed) = connected?;
-        self.connected_since = Instant::now();
-        self.parts.metrics.data.reload(totals);
-        let committed: HashSet<RequestDigest> = committed.into_iter().collect();
-        let now = Instant::now();
-        for request in self
-            .lost
-            .drain(..)
-            .filter(|request| committed.contains(&request.digest))
-        {
-            self.seen.extend(request.entry_keys, now);
-        }
-        Ok(Session { connection, epoch })
-    }
-
-    /// The same after the first time: a server that failed over may not have its settings yet.
-    async fn session_again(&mut self) -> Result<Session, StoreError> {
-        self.session().await.map_err(|error| match error {
-            StoreError::Configuration(message) => {
-                tracing::error!(message, "the database is not as it was at the start");
-                StoreError::Unavailable {
-                    during: "connecting again",
-                    source: sqlx::Error::Configuration(message.into()),
-                    connection_lost: true,
-                }
-            }
-            error => error,
-        })
-    }
-
     /// How long an attempt may take: longer for many rows. Counting hours again is many
     /// transactions, each with the limits of its statements.
     fn give_up_after(&self, works: &[&Work]) -> Option<Duration> {
@@ -695,103 +405,6 @@ impl Writer {
         let thousands = u32::try_from(rows / GROUP_ROWS).unwrap_or(u32::MAX);
         Some(limit.saturating_mul(thousands.saturating_add(1)))
     }
-
-    fn remember_lost(&mut self, works: &[&Work]) {
-        for work in works {
-            if let Work::Telemetry(findings) = work
-                && let Some(digest) = findings.digest
-            {
-                let entry_keys = findings.entries.iter().map(|entry| entry.key).collect();
-                self.lost.push(LostRequest { digest, entry_keys });
-            }
-        }
-    }
-
-    /// Tries a database that is away.
-    async fn probe(&mut self) -> Result<(), StoreError> {
-        self.session = None;
-        match self.session_again().await {
-            Ok(session) => {
-                self.session = Some(session);
-                self.note_health(None);
-                Ok(())
-            }
-            Err(error) if is_fatal(&error) => Err(error),
-            Err(error) => {
-                tracing::debug!(%error, "the database is still away");
-                Ok(())
-            }
-        }
-    }
-
-    fn note_health(&mut self, error: Option<&StoreError>) {
-        match error {
-            Some(error @ (StoreError::Unavailable { .. } | StoreError::UnknownOutcome { .. })) => {
-                self.failures += 1;
-                tracing::warn!(%error, failures = self.failures, "a group was not committed");
-                if self.failures == FAILURES_TO_CLOSE {
-                    tracing::error!(
-                        "the database is out of reach: requests are answered 503 until it is back"
-                    );
-                    self.available.store(false, Ordering::Release);
-                }
-            }
-            Some(_) => {}
-            None => {
-                if !self.available.swap(true, Ordering::AcqRel) {
-                    tracing::info!("the database is back");
-                }
-                self.failures = 0;
-            }
-        }
-    }
-}
-
-/// What the data counters gain by these changes.
-fn deltas(changes: &Changes, effects: &plan::Effects) -> MetricDeltas {
-    let mut deltas = MetricDeltas::default();
-    for total in &changes.requests {
-        deltas.requests(
-            &total.series,
-            total.requests,
-            total.errors,
-            total.duration_nanos,
-            &total.buckets,
-        );
-    }
-    for (labels, count) in &effects.errors {
-        deltas.errors(labels, *count);
-    }
-    for (service, count) in &effects.merged_rows {
-        deltas.merged_rows(service, *count);
-    }
-    for (service, count) in &effects.new_groups {
-        deltas.new_groups(service, *count);
-    }
-    for (service, count) in &effects.regressed_groups {
-        deltas.regressed_groups(service, *count);
-    }
-    deltas
-}
-
-fn outcomes(works: &[&Work], tallies: Vec<Tally>, logged: &[plan::Outcome]) -> Vec<Outcome> {
-    let mut logged = logged.iter();
-    works
-        .iter()
-        .zip(tallies)
-        .map(|(work, tally)| match work {
-            Work::Telemetry(_) => Outcome::Committed(tally),
-            Work::Errors(errors) => Outcome::Logged(
-                logged
-                    .by_ref()
-                    .take(errors.len())
-                    .map(|outcome| *outcome == plan::Outcome::Error)
-                    .collect(),
-            ),
-            Work::Unlinked(deltas) => Outcome::Hours(deltas.len() as u64),
-            Work::Rebuild { .. } => Outcome::Hours(0),
-        })
-        .collect()
 }
 
 fn answer_all(group: Vec<Item>, outcome: &Outcome) {
