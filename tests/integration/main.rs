@@ -8,6 +8,7 @@ mod fixtures;
 mod flask;
 mod generate;
 mod load;
+mod memory;
 mod metrics;
 mod model;
 mod order_and_split;

@@ -1,0 +1,306 @@
+//! Requests that are small on the wire and large in memory are answered, within bounds.
+
+use std::{fs, io::Write, thread};
+
+use super::{
+    databases::{Database, Kind},
+    program::{Program, agent},
+};
+use flate2::{Compression, write::GzEncoder};
+
+/// The largest body that is taken.
+const LIMIT: usize = 20 * 1024 * 1024;
+
+/// What one request may cost, and several at once.
+const ONE_KIB: u64 = 64 * 1024;
+const SEVERAL_KIB: u64 = 256 * 1024;
+
+/// A message as a protobuf field of this number.
+fn field(number: u8, message: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | 2];
+    let mut length = message.len();
+    while length > 0x7f {
+        field.push(0x80 | u8::try_from(length & 0x7f).unwrap());
+        length >>= 7;
+    }
+    field.push(u8::try_from(length).unwrap());
+    field.extend(message);
+    field
+}
+
+/// As often as it fits in the largest body, beside what stands around it.
+fn filled(unit: &[u8]) -> Vec<u8> {
+    unit.repeat((LIMIT - 512) / unit.len())
+}
+
+/// A request with one failed span, which has these fields besides.
+fn failed_span(fields: &[u8]) -> Vec<u8> {
+    let known = [
+        field(1, &[1; 16]),
+        field(2, &[2; 8]),
+        field(5, b"GET"),
+        vec![6 << 3, 2],
+        field(15, &[3 << 3, 2]),
+        fields.to_vec(),
+    ];
+    field(1, &field(2, &field(2, &known.concat())))
+}
+
+fn exception(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let attribute = [field(1, key), field(2, value)].concat();
+    field(11, &field(3, &attribute))
+}
+
+fn json(before: &str, unit: &str, after: &str) -> Vec<u8> {
+    let units = (LIMIT - 512) / (unit.len() + 1);
+    let list = format!("{unit},").repeat(units - 1);
+    format!("{before}{list}{unit}{after}").into_bytes()
+}
+
+fn nested(fields: &[u8], depth: usize) -> Vec<u8> {
+    (0..depth).fold(fields.to_vec(), |inner, _| field(5, &field(1, &inner)))
+}
+
+/// What it is, its media type, its body, and how it is answered.
+type Case = (&'static str, &'static str, Vec<u8>, u16);
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn cases() -> Vec<Case> {
+    const PROTOBUF: &str = "application/x-protobuf";
+    const JSON: &str = "application/json";
+    const SPANS: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":["#;
+    const SPAN: &str = r#"{"traceId":"01010101010101010101010101010101","spanId":"0202020202020202","status":{"code":2},"#;
+    let empty_value = field(1, b"");
+    let in_json_span =
+        |list: &str, unit: &str| json(&format!("{SPANS}{SPAN}\"{list}\":["), unit, "]}]}]}]}");
+    vec![
+        ("empty resources", PROTOBUF, filled(&field(1, b"")), 413),
+        (
+            "empty scopes",
+            PROTOBUF,
+            field(1, &filled(&field(2, b""))),
+            413,
+        ),
+        (
+            "empty spans",
+            PROTOBUF,
+            field(1, &field(2, &filled(&field(2, b"")))),
+            413,
+        ),
+        (
+            "empty attributes",
+            PROTOBUF,
+            failed_span(&filled(&field(9, b""))),
+            200,
+        ),
+        (
+            "empty events",
+            PROTOBUF,
+            failed_span(&filled(&field(11, b""))),
+            200,
+        ),
+        (
+            "empty links",
+            PROTOBUF,
+            failed_span(&filled(&field(13, b""))),
+            200,
+        ),
+        (
+            "exceptions",
+            PROTOBUF,
+            failed_span(&filled(&exception(b"exception.message", &field(1, b"x")))),
+            200,
+        ),
+        (
+            "attributes of a resource",
+            PROTOBUF,
+            field(
+                1,
+                &[field(1, &filled(&field(1, b""))), field(2, &field(2, b""))].concat(),
+            ),
+            200,
+        ),
+        (
+            "a long message",
+            PROTOBUF,
+            failed_span(&exception(b"exception.message", &field(1, &filled(b"x")))),
+            200,
+        ),
+        (
+            "a long message that is no text",
+            PROTOBUF,
+            failed_span(&exception(
+                b"exception.message",
+                &field(1, &filled(&[0xff])),
+            )),
+            200,
+        ),
+        (
+            "a message that is a long list",
+            PROTOBUF,
+            failed_span(&exception(
+                b"exception.message",
+                &field(5, &filled(&empty_value)),
+            )),
+            200,
+        ),
+        (
+            "a message that is a large map",
+            PROTOBUF,
+            failed_span(&exception(
+                b"exception.message",
+                &field(6, &filled(&empty_value)),
+            )),
+            200,
+        ),
+        (
+            "deep values",
+            PROTOBUF,
+            failed_span(&field(
+                9,
+                &[field(1, b"a"), field(2, &nested(b"", 20_000))].concat(),
+            )),
+            400,
+        ),
+        ("a gzip bomb", PROTOBUF, vec![0; 10 * LIMIT], 413),
+        (
+            "empty resources in JSON",
+            JSON,
+            json(r#"{"resourceSpans":["#, "{}", "]}"),
+            413,
+        ),
+        (
+            "empty scopes in JSON",
+            JSON,
+            json(r#"{"resourceSpans":[{"scopeSpans":["#, "{}", "]}]}"),
+            413,
+        ),
+        (
+            "empty spans in JSON",
+            JSON,
+            json(SPANS, "{}", "]}]}]}"),
+            413,
+        ),
+        (
+            "empty attributes in JSON",
+            JSON,
+            in_json_span("attributes", "{}"),
+            200,
+        ),
+        (
+            "empty events in JSON",
+            JSON,
+            in_json_span("events", "{}"),
+            200,
+        ),
+        (
+            "empty links in JSON",
+            JSON,
+            in_json_span("links", "{}"),
+            200,
+        ),
+        (
+            "unknown lists in JSON",
+            JSON,
+            in_json_span("whatever", "{}"),
+            200,
+        ),
+        (
+            "deep lists in JSON",
+            JSON,
+            format!("{}{}", "[".repeat(LIMIT / 2), "]".repeat(LIMIT / 2)).into_bytes(),
+            400,
+        ),
+    ]
+}
+
+fn zipped(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn send(program: &Program, media_type: &str, body: &[u8]) -> u16 {
+    let mut response = agent()
+        .post(format!("http://{}/v1/traces", program.otlp))
+        .content_type(media_type)
+        .header("Content-Encoding", "gzip")
+        .send(body)
+        .expect("every request is answered");
+    response
+        .body_mut()
+        .read_to_vec()
+        .expect("answers are whole");
+    response.status().as_u16()
+}
+
+/// The most memory that the process has had resident.
+fn peak_kib(program: &Program) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// The figures are those of the program that users run, not of a debug build.
+fn is_release() -> bool {
+    let is_release = std::env::var_os("REDSPAN_BIN").is_some();
+    if !is_release {
+        println!(
+            "skipped: bounds on memory (REDSPAN_BIN names no release build; tests/run.sh makes one)"
+        );
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "nothing is skipped in CI"
+        );
+    }
+    is_release
+}
+
+#[test]
+fn twenty_mebibytes_of_nothing_cost_less_than_64_mebibytes() {
+    if !is_release() {
+        return;
+    }
+    for (what, media_type, body, expected) in cases() {
+        let body = zipped(&body);
+        // A process each: memory that was used once stays on the books.
+        let database = Database::new(Kind::Sqlite);
+        let program = Program::start(&database.url, &database.environment());
+        assert_eq!(send(&program, media_type, &body), expected, "{what}");
+        let peak = peak_kib(&program);
+        println!(
+            "{what}: {} bytes on the wire, {peak} KiB resident",
+            body.len()
+        );
+        assert!(peak < ONE_KIB, "{what}: {peak} KiB resident");
+        assert_eq!(program.get("/livez").0, 200, "{what}");
+    }
+}
+
+#[test]
+fn several_such_requests_at_once_cost_less_than_256_mebibytes() {
+    if !is_release() {
+        return;
+    }
+    let database = Database::new(Kind::Sqlite);
+    let program = Program::start(&database.url, &database.environment());
+    for (what, media_type, body, expected) in cases() {
+        let body = zipped(&body);
+        thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| {
+                    // Those for which there is no room now are told to come again.
+                    let status = send(&program, media_type, &body);
+                    assert!(status == expected || status == 429, "{what}: {status}");
+                });
+            }
+        });
+        let peak = peak_kib(&program);
+        assert!(peak < SEVERAL_KIB, "{what}: {peak} KiB resident");
+    }
+    println!("at most {} KiB resident", peak_kib(&program));
+}
