@@ -44,7 +44,26 @@ pub enum Work {
 }
 
 impl Work {
-    /// About how many bytes it keeps in memory and writes.
+    /// About how many bytes of memory it takes until it is committed: what it writes, and for each
+    /// failure the sighting, its copy, the row and what is bound of it, measured at 8 KiB beside
+    /// their texts.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        const FAILURE_BYTES: usize = 8 * 1_024;
+        let failures = match self {
+            Self::Telemetry(findings) => findings
+                .traces
+                .iter()
+                .flat_map(|trace| &trace.sightings)
+                .filter(|sighting| sighting.is_failure())
+                .count(),
+            Self::Errors(errors) => errors.len(),
+            Self::Unlinked { .. } | Self::Rebuild { .. } => 0,
+        };
+        self.weight_bytes() + failures * FAILURE_BYTES
+    }
+
+    /// About how many bytes it writes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         match self {
@@ -209,7 +228,8 @@ impl CommitQueue {
             return Err(NotTaken::Unavailable);
         }
         let bytes = work.weight_bytes();
-        let steps = bytes
+        let steps = work
+            .memory_bytes()
             .div_ceil(STEP_BYTES)
             .clamp(1, self.capacity_bytes / STEP_BYTES);
         let steps = u32::try_from(steps).map_err(|_| NotTaken::Full)?;
