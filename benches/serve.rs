@@ -21,8 +21,8 @@ use payload::{Payload, SPANS, median};
 mod payload;
 
 const ROUNDS: usize = 5;
-const CLIENTS: usize = 4;
-const REQUESTS: usize = 400;
+const CLIENTS: usize = 16;
+const REQUESTS: usize = 800;
 
 /// Numbers requests through the whole run, so that none is sent twice.
 static NEXT: AtomicU32 = AtomicU32::new(0);
