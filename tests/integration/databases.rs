@@ -109,7 +109,8 @@ pub fn server() -> &'static Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    /// A server of the test's own, for stopping it.
+    pub fn start() -> Self {
         let folder = tempfile::Builder::new()
             .prefix("redspan-pg-")
             .tempdir()
@@ -127,10 +128,22 @@ impl Server {
             .arg(&data));
         // Only the socket: no port to collide on. A server that is killed loses nothing that a
         // test looks at: tests kill redspan, never this server.
+        let server = Self {
+            folder,
+            next: AtomicU32::new(0),
+        };
+        server.begin();
+        watch(&server.folder);
+        server
+    }
+
+    /// Starts the server on its folder, and waits until it answers.
+    pub fn begin(&self) {
+        let data = self.folder.join("data");
         let options = format!(
             "-k {} -c listen_addresses='' -c fsync=off -c max_connections=300 \
              -c shared_buffers=64MB -c deadlock_timeout=200ms -c log_line_prefix='%d %c '",
-            folder.display()
+            self.folder.display()
         );
         run(server_program("pg_ctl")
             .args(["start", "--wait", "--timeout=30", "-D"])
@@ -138,11 +151,13 @@ impl Server {
             .arg("-l")
             .arg(data.join("log"))
             .args(["-o", &options]));
-        watch(&folder);
-        Self {
-            folder,
-            next: AtomicU32::new(0),
-        }
+    }
+
+    /// Cuts every connection and stops the server.
+    pub fn stop(&self) {
+        run(server_program("pg_ctl")
+            .args(["stop", "--mode=fast", "--wait", "-D"])
+            .arg(self.folder.join("data")));
     }
 
     /// What the server logged, each line after the database and the session.
@@ -151,7 +166,8 @@ impl Server {
         String::from_utf8_lossy(&fs::read(self.folder.join("data/log")).unwrap()).into_owned()
     }
 
-    fn new_database(&self) -> String {
+    /// The URL of a new database.
+    pub fn new_database(&self) -> String {
         let name = format!("test_{}", self.next.fetch_add(1, Ordering::Relaxed));
         let url = |database: &str| {
             format!(

@@ -12,6 +12,7 @@ mod memory;
 mod metrics;
 mod model;
 mod order_and_split;
+mod outage;
 mod program;
 mod prometheus;
 mod readme;
