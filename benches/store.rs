@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use payload::{Payload, SPANS, median};
+use numbered::Payload;
+use payload::{SPANS, median};
 use redspan::{
     clock,
     commit::{
@@ -23,6 +24,8 @@ use redspan::{
     store::{self, Changes, DatabaseSettings, ErrorFilter, PageRequest, SharedStore},
 };
 
+#[path = "payload/numbered.rs"]
+mod numbered;
 mod payload;
 
 const ROUNDS: u32 = 7;

@@ -5,26 +5,24 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
-    resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span::Event},
+    collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value,
 };
+use payload::{SPANS, median};
 use prost::Message;
 use redspan::otlp::{
     Encoding, Limits, ResourceView, ScopeView, SpanKind, SpanView, StatusCode, Value, Visitor, walk,
 };
 
+mod payload;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const SPANS: usize = 512;
-const SPAN_BYTES: usize = 592;
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(200);
 
 fn main() {
-    let request = request();
+    let request = payload::request(|index| index % 100 == 50);
     let protobuf = request.encode_to_vec();
     let json = serde_json::to_vec(&request).expect("requests can be written");
     println!(
@@ -68,11 +66,6 @@ fn spans_a_second(count: &impl Fn() -> Counted) -> f64 {
         spans += SPANS;
     }
     spans as f64 / start.elapsed().as_secs_f64()
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }
 
 /// What either side counts.
@@ -163,99 +156,4 @@ fn counted(request: &ExportTraceServiceRequest) -> Counted {
         }
     }
     counted
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    pair(key, any_value::Value::StringValue(value.to_owned()))
-}
-
-fn pair(key: &str, value: any_value::Value) -> KeyValue {
-    KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..KeyValue::default()
-    }
-}
-
-/// Spans of a web server as its SDK sends them; one of a hundred has failed.
-fn request() -> ExportTraceServiceRequest {
-    ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            resource: Some(Resource {
-                attributes: vec![
-                    text("service.name", "shop"),
-                    text("service.version", "1.4.2"),
-                    text("telemetry.sdk.language", "java"),
-                ],
-                ..Resource::default()
-            }),
-            scope_spans: vec![ScopeSpans {
-                scope: Some(InstrumentationScope {
-                    name: "io.opentelemetry.tomcat-10.0".to_owned(),
-                    version: "2.29.0-alpha".to_owned(),
-                    ..InstrumentationScope::default()
-                }),
-                spans: (0..SPANS).map(span).collect(),
-                ..ScopeSpans::default()
-            }],
-            ..ResourceSpans::default()
-        }],
-    }
-}
-
-fn span(index: usize) -> Span {
-    let number = index as u64;
-    let failed = index % 100 == 50;
-    let start = 1_790_000_000_000_000_000 + number * 1_000_000;
-    let code = if failed { 500 } else { 200 };
-    let mut span = Span {
-        trace_id: (u128::from(number) << 64 | 0x0af7_6519_16cd_43dd)
-            .to_be_bytes()
-            .into(),
-        span_id: (number + 0xb7ad_6b71).to_be_bytes().into(),
-        parent_span_id: (number + 0x00f0_67aa).to_be_bytes().into(),
-        name: "GET /api/v1/orders/{id}".to_owned(),
-        kind: if index.is_multiple_of(2) { 2 } else { 3 },
-        start_time_unix_nano: start,
-        end_time_unix_nano: start + 12_345_678,
-        attributes: vec![
-            text("http.request.method", "GET"),
-            text("url.scheme", "https"),
-            text("url.path", &format!("/api/v1/orders/{index}")),
-            text("http.route", "/api/v1/orders/{id}"),
-            pair(
-                "http.response.status_code",
-                any_value::Value::IntValue(code),
-            ),
-            text("server.address", "shop.example.com"),
-            pair("server.port", any_value::Value::IntValue(8443)),
-            text("client.address", "203.0.113.42"),
-            text("network.protocol.version", "1.1"),
-            text("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64)"),
-            text("thread.name", "http-nio-8443-exec-7"),
-        ],
-        flags: 0x101,
-        ..Span::default()
-    };
-    // The twelfth fills the span up to its size.
-    let filler = (SPAN_BYTES - 20).saturating_sub(span.encoded_len());
-    span.attributes.push(text("app.note", &"n".repeat(filler)));
-    if failed {
-        span.status = Some(Status {
-            code: 2,
-            message: "java.lang.IllegalStateException: out of stock".to_owned(),
-        });
-        let frame = "\tat com.example.shop.OrderService.reserve(OrderService.java:118)\n";
-        span.events.push(Event {
-            time_unix_nano: start + 12_000_000,
-            name: "exception".to_owned(),
-            attributes: vec![
-                text("exception.type", "java.lang.IllegalStateException"),
-                text("exception.message", "out of stock"),
-                text("exception.stacktrace", &frame.repeat(2_048 / frame.len())),
-            ],
-            ..Event::default()
-        });
-    }
-    span
 }

@@ -1,5 +1,4 @@
-//! Requests of 512 spans of 592 bytes with twelve attributes, as a web server's SDK sends them, with
-//! trace ids that can be changed in place, so that each request is another one.
+//! Requests of 512 spans of 592 bytes with twelve attributes, as a web server's SDK sends them.
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -13,58 +12,33 @@ pub const SPANS: usize = 512;
 const SPAN_BYTES: usize = 592;
 
 /// Begins each trace id, so that it can be found in the bytes.
-const MARK: [u8; 8] = *b"redspan.";
+pub const MARK: [u8; 8] = *b"redspan.";
 
-/// A request and where its trace ids are.
-pub struct Payload {
-    pub body: Vec<u8>,
-    places: Vec<usize>,
-}
-
-impl Payload {
-    /// Of 512 spans, those that `fails` says have failed with a stack of 2 KB. Ended just now.
-    pub fn new(fails: impl Fn(usize) -> bool) -> Self {
-        let ended = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .expect("now is after 1970")
-            .as_nanos();
-        let ended = u64::try_from(ended).expect("now is before 2554");
-        let request = ExportTraceServiceRequest {
-            resource_spans: vec![ResourceSpans {
-                resource: Some(Resource {
-                    attributes: vec![
-                        text("service.name", "shop"),
-                        text("service.version", "1.4.2"),
-                        text("telemetry.sdk.language", "java"),
-                    ],
-                    ..Resource::default()
-                }),
-                scope_spans: vec![ScopeSpans {
-                    spans: (0..SPANS)
-                        .map(|index| span(index, fails(index), ended))
-                        .collect(),
-                    ..ScopeSpans::default()
-                }],
-                ..ResourceSpans::default()
+/// A request of 512 spans that ended just now; those that `fails` says have failed with a stack of 2 KB.
+pub fn request(fails: impl Fn(usize) -> bool) -> ExportTraceServiceRequest {
+    let ended = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("now is after 1970")
+        .as_nanos();
+    let ended = u64::try_from(ended).expect("now is before 2554");
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(Resource {
+                attributes: vec![
+                    text("service.name", "shop"),
+                    text("service.version", "1.4.2"),
+                    text("telemetry.sdk.language", "java"),
+                ],
+                ..Resource::default()
+            }),
+            scope_spans: vec![ScopeSpans {
+                spans: (0..SPANS)
+                    .map(|index| span(index, fails(index), ended))
+                    .collect(),
+                ..ScopeSpans::default()
             }],
-        };
-        let body = request.encode_to_vec();
-        let places = body
-            .windows(MARK.len())
-            .enumerate()
-            .filter(|(_, window)| *window == MARK)
-            .map(|(at, _)| at + MARK.len())
-            .collect();
-        Self { body, places }
-    }
-
-    /// Makes it another request: trace ids that no request with another number has.
-    pub fn renumber(&mut self, number: u32) {
-        for (index, at) in self.places.iter().enumerate() {
-            let index = u32::try_from(index).expect("512 spans");
-            let id = (u64::from(number) << 32 | u64::from(index)) + 1;
-            self.body[*at..at + 8].copy_from_slice(&id.to_be_bytes());
-        }
+            ..ResourceSpans::default()
+        }],
     }
 }
 

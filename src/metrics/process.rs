@@ -132,6 +132,13 @@ impl ProcessMetrics {
     }
 }
 
+impl ProcessMetrics {
+    /// Label sets of hours were folded.
+    pub fn fold(&self, label_sets: u64) {
+        self.series_overflow.inc_by(label_sets);
+    }
+}
+
 /// `redspan_records_*`: received = Σ results at any quiet moment.
 #[derive(Clone)]
 pub struct Records {

@@ -7,6 +7,7 @@ mod exactly_once;
 mod fixtures;
 mod flask;
 mod generate;
+mod limits;
 mod load;
 mod memory;
 mod metrics;

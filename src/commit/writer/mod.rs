@@ -95,6 +95,8 @@ pub struct Writer {
     registered: HashSet<String>,
     lost: Vec<LostRequest>,
     failures: u32,
+    /// What `redspan_series_overflow_total` knows of hourly label sets.
+    folded: u64,
     connected_since: Instant,
     prune_due: Instant,
 }
@@ -151,6 +153,7 @@ impl Writer {
             registered: HashSet::new(),
             lost: Vec::new(),
             failures: 0,
+            folded: 0,
             connected_since: Instant::now(),
             prune_due: Instant::now() + PRUNE_EVERY,
         };

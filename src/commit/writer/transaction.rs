@@ -82,6 +82,7 @@ impl Writer {
         connection.commit().await?;
         failpoint::pass("after_commit");
         self.parts.metrics.data.apply(planned.changes.metrics);
+        self.note_folded();
 
         let effects = &planned.effects;
         let tallies = Group::tally(works, &fresh, refused, &planned.records, &effects.sightings);
@@ -90,6 +91,13 @@ impl Writer {
             entry_keys: planned.entry_keys,
             trace_keys: planned.trace_keys,
         })
+    }
+
+    /// What the limits on hourly label sets have folded since the last time.
+    fn note_folded(&mut self) {
+        let folded = self.parts.error_labels.folded() + self.parts.request_labels.folded();
+        self.parts.metrics.process.fold(folded - self.folded);
+        self.folded = folded;
     }
 
     /// Steps 3 and 4: locks and reads what the group touches, and plans its changes.
