@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
-    detect::Findings,
+    detect::{Findings, TraceFindings},
     domain::{
         ApiError, Category, DURATION_BUCKETS, Dimensions, EntrySpan, Hour, RequestDigest, Series,
         Severity, Sighting, SightingKey, SpanId, TraceKey, duration_bucket,
@@ -13,17 +13,28 @@ use crate::{
 
 use super::{
     plan::{self, DimensionLimit},
-    queue::{Tally, Work},
+    queue::{self, Tally, Work},
     seen::SeenEntries,
 };
 
-/// One trace of the group and its sightings, over all requests, in order of arrival.
-#[derive(Debug)]
-pub(super) struct GroupTrace {
-    pub(super) identity: TraceIdentity,
-    pub(super) new: Vec<Sighting>,
-    /// Which request of the group each of them came in.
-    origins: Vec<usize>,
+/// A piece of a group ends at this many traces, sightings or bytes, unless one trace alone has more.
+const PIECE_TRACES: usize = 250;
+const PIECE_SIGHTINGS: usize = 1_000;
+const PIECE_BYTES: usize = 4 * 1024 * 1024;
+
+/// What one request of the group shows of one trace.
+#[derive(Clone, Copy, Debug)]
+struct Part<'w> {
+    /// Which request.
+    origin: usize,
+    found: &'w TraceFindings,
+}
+
+/// Whole traces of a group, to be planned and written together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece<'g, 'w> {
+    /// Sorted by trace, those of each in order of arrival.
+    parts: &'g [Part<'w>],
 }
 
 /// For each sighting of a trace: the request it came in, and what names its record.
@@ -31,9 +42,9 @@ pub(super) type TraceRecords = Vec<(usize, Option<SpanId>, SightingKey)>;
 
 /// The parts of a group that are not in the ledger yet, put together.
 #[derive(Debug, Default)]
-pub(super) struct Group {
-    /// Sorted by key, each once.
-    pub(super) traces: Vec<GroupTrace>,
+pub(super) struct Group<'w> {
+    /// Sorted by trace, those of each in order of arrival.
+    parts: Vec<Part<'w>>,
     pub(super) logged: Vec<ApiError>,
     pub(super) upserts: Vec<AggregationDelta>,
     pub(super) requests: Vec<RequestTotalsDelta>,
@@ -67,48 +78,65 @@ pub(super) fn fresh(works: &[&Work], new_digests: &[RequestDigest]) -> Vec<bool>
         .collect()
 }
 
-impl Group {
+impl<'w> Group<'w> {
     /// Puts the works together that are fresh, leaving out the traces that the database refuses.
     pub(super) fn collect(
-        works: &[&Work],
+        works: &[&'w Work],
         fresh: &[bool],
         refused: &HashSet<TraceKey>,
         seen: &SeenEntries,
         limit: &mut impl DimensionLimit,
     ) -> Self {
         let mut group = Self::default();
-        let mut traces: BTreeMap<TraceKey, GroupTrace> = BTreeMap::new();
         let mut totals = Totals::default();
         for (index, work) in works.iter().enumerate().filter(|(index, _)| fresh[*index]) {
             match work {
                 Work::Telemetry(findings) => {
                     totals.add(findings, seen);
-                    for found in findings
-                        .traces
-                        .iter()
-                        .filter(|found| !refused.contains(&found.key))
-                    {
-                        let trace = traces.entry(found.key).or_insert_with(|| GroupTrace {
-                            identity: TraceIdentity {
-                                key: found.key,
-                                service_name: found.service_name.clone(),
-                                trace_id: found.trace_id,
-                            },
-                            new: Vec::new(),
-                            origins: Vec::new(),
-                        });
-                        trace.new.extend(found.sightings.iter().cloned());
-                        trace.origins.resize(trace.new.len(), index);
-                    }
+                    let taken = findings.traces.iter();
+                    let taken = taken.filter(|found| !refused.contains(&found.key));
+                    group.parts.extend(taken.map(|found| Part {
+                        origin: index,
+                        found,
+                    }));
                 }
                 Work::Errors(errors) => group.logged.extend(errors.iter().cloned()),
                 Work::Unlinked { counts, .. } => group.upserts.extend(counts.iter().cloned()),
                 Work::Rebuild { .. } => {}
             }
         }
-        group.traces = traces.into_values().collect();
+        group.parts.sort_by_key(|part| part.found.key);
         (group.requests, group.entry_keys) = totals.finish(limit);
         group
+    }
+
+    /// The traces in the order of their keys, in pieces that take little memory to plan and write.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<'_, 'w>> {
+        let mut rest = self.parts.as_slice();
+        std::iter::from_fn(move || {
+            let (mut end, mut traces, mut sightings, mut bytes) = (0, 0, 0, 0);
+            for trace in rest.chunk_by(is_same_trace) {
+                let new = || trace.iter().flat_map(|part| &part.found.sightings);
+                traces += 1;
+                sightings += new().count();
+                bytes += new().map(queue::sighting_bytes).sum::<usize>();
+                let is_full =
+                    traces > PIECE_TRACES || sightings > PIECE_SIGHTINGS || bytes > PIECE_BYTES;
+                if is_full && end > 0 {
+                    break;
+                }
+                end += trace.len();
+            }
+            let (parts, after) = rest.split_at(end);
+            rest = after;
+            (end > 0).then_some(Piece { parts })
+        })
+    }
+
+    /// The keys of its traces, each once.
+    pub(super) fn trace_keys(&self) -> Vec<TraceKey> {
+        let traces = self.parts.chunk_by(is_same_trace);
+        traces.map(|parts| parts[0].found.key).collect()
     }
 
     /// How the spans of each request count, given what became of each sighting.
@@ -156,14 +184,45 @@ impl Group {
     }
 }
 
-impl GroupTrace {
-    /// What the tally needs when the sightings have gone into the plan.
-    pub(super) fn records(&self) -> TraceRecords {
-        let sightings = self.origins.iter().zip(&self.new);
-        sightings
-            .map(|(origin, sighting)| (*origin, sighting.span_id, sighting.key))
+impl<'g, 'w> Piece<'g, 'w> {
+    /// Its traces, sorted, each once.
+    pub(super) fn identities(self) -> Vec<TraceIdentity> {
+        let firsts = self.traces().map(|parts| parts[0].found);
+        firsts
+            .map(|found| TraceIdentity {
+                key: found.key,
+                service_name: found.service_name.clone(),
+                trace_id: found.trace_id,
+            })
             .collect()
     }
+
+    /// The sightings of each trace, over all requests, in order of arrival.
+    pub(super) fn sightings(self) -> impl Iterator<Item = Vec<Sighting>> {
+        self.traces().map(|parts| {
+            let sightings = parts.iter().flat_map(|part| &part.found.sightings);
+            sightings.cloned().collect()
+        })
+    }
+
+    /// What the tally needs of each trace.
+    pub(super) fn records(self) -> impl Iterator<Item = TraceRecords> {
+        self.traces().map(|parts| {
+            let sightings = parts.iter().flat_map(|part| {
+                let sightings = part.found.sightings.iter();
+                sightings.map(|sighting| (part.origin, sighting.span_id, sighting.key))
+            });
+            sightings.collect()
+        })
+    }
+
+    fn traces(self) -> impl Iterator<Item = &'g [Part<'w>]> {
+        self.parts.chunk_by(is_same_trace)
+    }
+}
+
+fn is_same_trace(one: &Part<'_>, other: &Part<'_>) -> bool {
+    one.found.key == other.found.key
 }
 
 fn rank(outcome: plan::Outcome) -> u8 {
@@ -305,5 +364,80 @@ fn add(sum: &mut RequestTotalsDelta, delta: &RequestTotalsDelta) {
     sum.duration_nanos = sum.duration_nanos.saturating_add(delta.duration_nanos);
     for (sum, count) in sum.buckets.iter_mut().zip(&delta.buckets) {
         *sum += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{detect::sample, domain::TraceId};
+
+    /// A request in which each of these traces has so many failures.
+    fn request(traces: impl Iterator<Item = u128>, failures: usize, stack: &str) -> Work {
+        let traces = traces.map(|number| {
+            let trace_id = TraceId(number.to_be_bytes());
+            TraceFindings {
+                key: TraceKey::new(sample::SERVICE, trace_id),
+                service_name: sample::SERVICE.to_owned(),
+                trace_id,
+                sightings: vec![sample::failed(1, 0).stack(stack); failures],
+            }
+        });
+        Work::Telemetry(Findings {
+            traces: traces.collect(),
+            ..Findings::default()
+        })
+    }
+
+    /// For each piece, for each of its traces: how many sightings each request has of it.
+    fn pieces(works: &[&Work]) -> Vec<Vec<(TraceKey, Vec<usize>)>> {
+        let seen = SeenEntries::new(1, Duration::from_mins(1), Instant::now());
+        let mut limit = plan::HourlyLabelSets::default();
+        let fresh = vec![true; works.len()];
+        let group = Group::collect(works, &fresh, &HashSet::new(), &seen, &mut limit);
+        let of_trace = |(identity, records): (TraceIdentity, TraceRecords)| {
+            let counts = (0..works.len()).map(|request| {
+                let origins = records.iter().map(|(origin, ..)| origin);
+                origins.filter(|origin| **origin == request).count()
+            });
+            (identity.key, counts.collect())
+        };
+        let pieces = group.pieces().map(|piece| {
+            let traces = piece.identities().into_iter().zip(piece.records());
+            assert!(
+                piece
+                    .sightings()
+                    .map(|of_trace| of_trace.len())
+                    .eq(piece.records().map(|of_trace| of_trace.len()))
+            );
+            traces.map(of_trace).collect()
+        });
+        pieces.collect()
+    }
+
+    #[test]
+    fn a_large_group_is_cut_between_traces_in_the_order_of_their_keys() {
+        let works = [request(0..600, 1, ""), request(300..900, 2, "")];
+        let pieces = pieces(&[&works[0], &works[1]]);
+        assert!(pieces.iter().all(|piece| piece.len() <= PIECE_TRACES));
+        let traces = pieces.concat();
+        assert!(traces.is_sorted_by(|one, other| one.0 < other.0));
+        let with = |counts: [usize; 2]| traces.iter().filter(|trace| trace.1 == counts).count();
+        assert_eq!((with([1, 0]), with([1, 2]), with([0, 2])), (300, 300, 300));
+    }
+
+    #[test]
+    fn pieces_are_small_in_sightings_and_in_bytes_but_no_trace_is_cut() {
+        let many = request(0..10, 400, "");
+        let sizes = |pieces: &[Vec<_>]| pieces.iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(sizes(&pieces(&[&many])), [2; 5]);
+        let large = request(0..10, 20, &"x".repeat(64 * 1024));
+        assert_eq!(sizes(&pieces(&[&large])), [3, 3, 3, 1]);
+        let whole = request(0..1, 5_000, "");
+        assert_eq!(sizes(&pieces(&[&whole])), [1]);
     }
 }

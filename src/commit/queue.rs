@@ -104,7 +104,8 @@ impl Work {
     }
 }
 
-fn sighting_bytes(sighting: &Sighting) -> usize {
+/// About how many bytes of a sighting are written.
+pub(super) fn sighting_bytes(sighting: &Sighting) -> usize {
     let content = sighting.content.as_deref().map_or(0, |content| {
         content.error_message.len()
             + content.error_stack.as_deref().map_or(0, str::len)

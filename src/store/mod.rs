@@ -186,7 +186,8 @@ pub trait Ingest: Send {
         fingerprints: &[Fingerprint],
     ) -> Result<Vec<GroupState>, StoreError>;
 
-    /// Steps 3 to 6 of the transaction, in that order, each sorted by key.
+    /// Steps 3 and 4 of the transaction, as far as there are changes: in that order, each sorted by
+    /// key. A large group is applied in pieces: those of its rows, then all that they count.
     async fn apply(&mut self, changes: &Changes) -> Result<(), StoreError>;
 
     /// Repairs the counts of every hour in the range from the rows themselves, each hour in a

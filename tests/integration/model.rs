@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use redspan::{
     commit::{
         OpenTraceSet,
-        plan::{self, DimensionLimit, PlanInput, TraceInput, UserHasher},
+        plan::{self, DimensionLimit, Plan, PlanInput, TraceInput, UserHasher},
     },
     detect::{DetectSettings, Detector, Findings},
     domain::{
@@ -163,22 +163,20 @@ impl Tables {
             .filter_map(|id| self.errors.get(&id).cloned())
             .collect();
         let input = PlanInput {
-            now,
-            writer: "model".to_owned(),
             traces,
             stored,
-            logged: Vec::new(),
-            upserts: Vec::new(),
-            requests: Vec::new(),
+            ..PlanInput::default()
         };
-        let rows = plan::plan_rows(input, &mut NoLimit, users);
-        let groups = rows
+        let mut plan = Plan::new(now, users);
+        let rows = plan.rows(input, &mut NoLimit);
+        let groups = plan
             .fingerprints()
             .into_iter()
             .filter_map(|fingerprint| self.group_state(&fingerprint))
             .collect();
-        let (changes, _) = rows.finish(groups);
-        self.apply(changes);
+        let (counts, _) = plan.finish(groups);
+        self.apply(rows);
+        self.apply(counts);
     }
 
     fn stored_trace(&self, key: TraceKey) -> StoredTrace {

@@ -14,8 +14,10 @@ use super::{UserHasher, version::is_older};
 /// Longest title of a group, in characters.
 const MAX_TITLE_CHARS: usize = 255;
 
-pub(super) struct Deltas<'a> {
-    user_hasher: &'a UserHasher,
+/// What all rows of a group do.
+#[derive(Debug)]
+pub(super) struct Deltas {
+    user_hasher: UserHasher,
     hours: BTreeMap<AggregationId, AggregationDelta>,
     users: BTreeMap<(AggregationId, UserKey), i64>,
     groups: BTreeMap<Fingerprint, GroupMoves>,
@@ -27,8 +29,8 @@ type Parts = (
     BTreeMap<Fingerprint, GroupMoves>,
 );
 
-impl<'a> Deltas<'a> {
-    pub(super) fn new(user_hasher: &'a UserHasher) -> Self {
+impl Deltas {
+    pub(super) fn new(user_hasher: UserHasher) -> Self {
         Self {
             user_hasher,
             hours: BTreeMap::new(),
@@ -81,6 +83,11 @@ impl<'a> Deltas<'a> {
         for at in [upsert.first_occurrence, upsert.last_occurrence] {
             spread(&mut hour.first_occurrence, &mut hour.last_occurrence, at);
         }
+    }
+
+    /// The groups that something is done to, in their order.
+    pub(super) fn fingerprints(&self) -> impl Iterator<Item = &Fingerprint> {
+        self.groups.keys()
     }
 
     /// Everything in the order of its keys; what comes to nothing is left out.

@@ -1,8 +1,9 @@
 //! From (what is stored, what was found) to the list of changes of one group. Pure: the writer
 //! reads what it is told to read, and each database executes what comes out.
 //!
-//! Two steps, because groups are locked when the rows are known: [`plan_rows`], then
-//! [`RowPlan::finish`].
+//! A group may be large, so its rows are planned, written and forgotten piece by piece:
+//! [`Plan::rows`]. Counts and error groups, which are locked when all rows are known, follow from
+//! all of them: [`Plan::finish`].
 
 mod budget;
 mod deltas;
@@ -24,9 +25,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     domain::{AggregationId, ApiError, ErrorId, ErrorLabels, Fingerprint, Sighting, Timestamp},
-    store::{
-        AggregationDelta, Changes, GroupState, RequestTotalsDelta, StoredTrace, TraceIdentity,
-    },
+    store::{AggregationDelta, Changes, GroupState, StoredTrace, TraceIdentity},
 };
 
 use deltas::Deltas;
@@ -43,14 +42,10 @@ pub struct TraceInput {
     pub new: Vec<Sighting>,
 }
 
-/// Everything that the changes of a group follow from.
-#[derive(Clone, Debug)]
+/// Everything that the rows of a piece of a group follow from.
+#[derive(Clone, Debug, Default)]
 pub struct PlanInput {
-    /// When the group is written; `received_at` of new rows.
-    pub now: Timestamp,
-    /// By whom.
-    pub writer: String,
-    /// Each trace once.
+    /// Each trace once, and in one piece of the group.
     pub traces: Vec<TraceInput>,
     /// The rows with [`candidate_ids`], as far as they are there.
     pub stored: Vec<ApiError>,
@@ -59,8 +54,6 @@ pub struct PlanInput {
     /// Counts without rows (`upsert_aggregation`): only dimensions, hour, times and
     /// `unlinked_errors` are read.
     pub upserts: Vec<AggregationDelta>,
-    /// Merged and folded already.
-    pub requests: Vec<RequestTotalsDelta>,
 }
 
 /// What became of one thing that arrived.
@@ -87,13 +80,13 @@ pub struct Effects {
     pub new_groups: BTreeMap<String, i64>,
     /// Groups that came back, by service.
     pub regressed_groups: BTreeMap<String, i64>,
-    /// For each trace of the input, for each of its new sightings: what became of it.
+    /// For each trace of all pieces, for each of its new sightings: what became of it.
     pub sightings: Vec<Vec<Outcome>>,
     /// For each logged error: [`Outcome::Error`] or [`Outcome::Duplicate`].
     pub logged: Vec<Outcome>,
 }
 
-/// The rows to read before [`plan_rows`], sorted, each once.
+/// The rows to read before [`Plan::rows`], sorted, each once.
 #[must_use]
 pub fn candidate_ids(traces: &[TraceInput], logged: &[ApiError]) -> Vec<ErrorId> {
     let mut ids: Vec<ErrorId> = logged.iter().map(|error| error.id).collect();
@@ -105,130 +98,132 @@ pub fn candidate_ids(traces: &[TraceInput], logged: &[ApiError]) -> Vec<ErrorId>
     ids
 }
 
-/// The rows of the group, and what they do to hours and users. Groups follow in
-/// [`RowPlan::finish`].
-#[must_use]
-pub fn plan_rows(input: PlanInput, fold: &mut impl DimensionLimit, users: &UserHasher) -> RowPlan {
-    let stored: HashMap<ErrorId, &ApiError> =
-        input.stored.iter().map(|row| (row.id, row)).collect();
-    let mut rows = Rows::new(&stored, fold, users);
-    let mut traces = Vec::new();
-    let mut effects = Effects::default();
-    for trace in input.traces {
-        let (write, outcomes) = trace::plan_trace(trace, input.now, &mut rows);
-        traces.extend(write);
-        effects.sightings.push(outcomes);
-    }
-    for error in input.logged {
-        effects.logged.push(rows.insert(error));
-    }
-    for upsert in &input.upserts {
-        rows.upsert(upsert);
+/// The changes of one group in the making.
+#[derive(Debug)]
+pub struct Plan {
+    now: Timestamp,
+    deltas: Deltas,
+    effects: Effects,
+}
+
+impl Plan {
+    /// A plan without changes. `now` is when the group is written, and `received_at` of new rows.
+    #[must_use]
+    pub fn new(now: Timestamp, users: &UserHasher) -> Self {
+        Self {
+            now,
+            deltas: Deltas::new(users.clone()),
+            effects: Effects::default(),
+        }
     }
 
-    let Rows {
-        deltas,
-        mut inserted,
-        mut updated,
-        mut merged,
-        mut parted,
-        ..
-    } = rows;
-    for row in &inserted {
-        *effects.errors.entry(ErrorLabels::of(row)).or_default() += 1;
-    }
-    for (gone, _) in &merged {
-        *effects
-            .merged_rows
-            .entry(stored[gone].service_name.clone())
-            .or_default() += 1;
-    }
-    traces.sort_unstable_by_key(|write| write.key);
-    inserted.sort_unstable_by_key(|row| row.id);
-    updated.sort_unstable_by_key(|row| row.id);
-    merged.sort_unstable();
-    parted.sort_unstable();
-    let mut requests = input.requests;
-    requests.sort_unstable_by(|a, b| (a.hour, &a.series).cmp(&(b.hour, &b.series)));
-    let (aggregations, users, groups) = deltas.into_parts();
-    RowPlan {
-        changes: Changes {
-            now: Some(input.now),
-            writer: input.writer,
+    /// The changes of traces and rows of one piece. They are to be written before the next piece is
+    /// read.
+    #[must_use]
+    pub fn rows(&mut self, input: PlanInput, fold: &mut impl DimensionLimit) -> Changes {
+        let stored: HashMap<ErrorId, &ApiError> =
+            input.stored.iter().map(|row| (row.id, row)).collect();
+        let mut rows = Rows::new(&stored, fold, &mut self.deltas);
+        let mut traces = Vec::new();
+        for trace in input.traces {
+            let (write, outcomes) = trace::plan_trace(trace, self.now, &mut rows);
+            traces.extend(write);
+            self.effects.sightings.push(outcomes);
+        }
+        for error in input.logged {
+            self.effects.logged.push(rows.insert(error));
+        }
+        for upsert in &input.upserts {
+            rows.upsert(upsert);
+        }
+
+        let Rows {
+            mut inserted,
+            mut updated,
+            mut merged,
+            mut parted,
+            ..
+        } = rows;
+        for row in &inserted {
+            *self.effects.errors.entry(ErrorLabels::of(row)).or_default() += 1;
+        }
+        for (gone, _) in &merged {
+            *self
+                .effects
+                .merged_rows
+                .entry(stored[gone].service_name.clone())
+                .or_default() += 1;
+        }
+        traces.sort_unstable_by_key(|write| write.key);
+        inserted.sort_unstable_by_key(|row| row.id);
+        updated.sort_unstable_by_key(|row| row.id);
+        merged.sort_unstable();
+        parted.sort_unstable();
+        Changes {
+            now: Some(self.now),
             traces,
             inserted,
             updated,
             merged,
             parted,
-            users,
-            aggregations,
-            groups: Vec::new(),
-            requests,
-            metrics: Vec::new(),
-        },
-        effects,
-        groups,
+            ..Changes::default()
+        }
     }
-}
 
-/// The changes of a group without its error groups.
-#[derive(Debug)]
-pub struct RowPlan {
-    changes: Changes,
-    effects: Effects,
-    groups: BTreeMap<Fingerprint, deltas::GroupMoves>,
-}
-
-impl RowPlan {
-    /// The groups to lock and read before [`RowPlan::finish`], sorted, each once.
+    /// The groups to lock and read before [`Plan::finish`], sorted, each once.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
-        self.groups.keys().cloned().collect()
+        self.deltas.fingerprints().cloned().collect()
     }
 
-    /// All changes but those of groups and metrics.
+    /// What all rows do to users, hours and groups, given the state of the groups that are there.
+    /// What the group adds to counters of requests and of data is the caller's.
     #[must_use]
-    pub fn changes(&self) -> &Changes {
-        &self.changes
-    }
-
-    /// All changes, given the state of the groups that are there. `metrics` stays empty.
-    #[must_use]
-    pub fn finish(mut self, groups: Vec<GroupState>) -> (Changes, Effects) {
+    pub fn finish(self, groups: Vec<GroupState>) -> (Changes, Effects) {
+        let Self {
+            now,
+            deltas,
+            mut effects,
+        } = self;
         let states: HashMap<Fingerprint, GroupState> = groups
             .into_iter()
             .map(|state| (state.fingerprint.clone(), state))
             .collect();
-        for (fingerprint, moves) in self.groups {
+        let (aggregations, users, moves) = deltas.into_parts();
+        let mut changes = Changes {
+            now: Some(now),
+            users,
+            aggregations,
+            ..Changes::default()
+        };
+        for (fingerprint, moves) in moves {
             let state = states.get(&fingerprint);
             let Some(delta) = moves.into_delta(fingerprint, state) else {
                 continue;
             };
             if state.is_none() {
-                *self
-                    .effects
+                *effects
                     .new_groups
                     .entry(delta.service_name.clone())
                     .or_default() += 1;
             }
             if delta.regression.is_some() {
-                *self
-                    .effects
+                *effects
                     .regressed_groups
                     .entry(delta.service_name.clone())
                     .or_default() += 1;
             }
-            self.changes.groups.push(delta);
+            changes.groups.push(delta);
         }
-        (self.changes, self.effects)
+        (changes, effects)
     }
 }
 
-/// The rows of the group as they come together, and what they do to the counts.
+/// The rows of a piece as they come together, and what they do to the counts.
 struct Rows<'a> {
     stored: &'a HashMap<ErrorId, &'a ApiError>,
     limit: &'a mut dyn DimensionLimit,
-    deltas: Deltas<'a>,
+    deltas: &'a mut Deltas,
     inserted: Vec<ApiError>,
     inserted_ids: HashSet<ErrorId>,
     updated: Vec<ApiError>,
@@ -240,12 +235,12 @@ impl<'a> Rows<'a> {
     fn new(
         stored: &'a HashMap<ErrorId, &'a ApiError>,
         limit: &'a mut dyn DimensionLimit,
-        users: &'a UserHasher,
+        deltas: &'a mut Deltas,
     ) -> Self {
         Self {
             stored,
             limit,
-            deltas: Deltas::new(users),
+            deltas,
             inserted: Vec::new(),
             inserted_ids: HashSet::new(),
             updated: Vec::new(),

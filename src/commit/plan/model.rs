@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    DimensionLimit, Effects, HourlyLabelSets, PlanInput, TraceInput, UserHasher, budget,
-    candidate_ids, plan_rows,
+    DimensionLimit, Effects, HourlyLabelSets, Plan, PlanInput, TraceInput, UserHasher, budget,
+    candidate_ids,
 };
 use crate::{
     detect::sample,
@@ -91,15 +91,14 @@ impl Tables {
         let stored = ids.iter().filter_map(|id| self.rows.get(id).cloned());
         self.commits += 1;
         let input = PlanInput {
-            now: Timestamp::from_micros(sample::START_MICROS + self.commits),
-            writer: "test".to_owned(),
             traces,
             stored: stored.collect(),
             logged,
             upserts,
-            requests: Vec::new(),
         };
-        let plan = plan_rows(input, limit, &UserHasher::new([1; 16]));
+        let now = Timestamp::from_micros(sample::START_MICROS + self.commits);
+        let mut plan = Plan::new(now, &UserHasher::new([1; 16]));
+        let rows = plan.rows(input, limit);
         let groups = plan
             .fingerprints()
             .iter()
@@ -112,12 +111,13 @@ impl Tables {
                 total_errors: group.total_errors,
             })
             .collect();
-        let (changes, effects) = plan.finish(groups);
-        self.apply(&changes);
+        let (counts, effects) = plan.finish(groups);
+        self.apply(&rows);
+        self.apply(&counts);
         self.check();
         assert_eq!(
             self.stored,
-            self.stored_before(&changes) + effects.errors.values().sum::<i64>()
+            self.stored_before(&rows) + effects.errors.values().sum::<i64>()
         );
         effects
     }

@@ -410,17 +410,12 @@ fn nothing_is_read_or_written_for_what_is_known_already() {
     };
     assert!(candidate_ids(from_ref(&resent), &[]).is_empty());
     let input = super::PlanInput {
-        now: second(0),
-        writer: "test".to_owned(),
         traces: vec![resent],
-        stored: Vec::new(),
-        logged: Vec::new(),
-        upserts: Vec::new(),
-        requests: Vec::new(),
+        ..super::PlanInput::default()
     };
-    let users = super::UserHasher::new([1; 16]);
-    let plan = super::plan_rows(input, &mut HourlyLabelSets::default(), &users);
-    assert!(plan.changes().traces.is_empty() && plan.fingerprints().is_empty());
+    let mut plan = super::Plan::new(second(0), &super::UserHasher::new([1; 16]));
+    let rows = plan.rows(input, &mut HourlyLabelSets::default());
+    assert!(rows.traces.is_empty() && plan.fingerprints().is_empty());
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::{
     clock,
     domain::{RequestDigest, TraceKey},
     metrics::Metrics,
-    store::{Changes, Ingest, SharedStore, StoreError},
+    store::{Ingest, MetricTotal, SharedStore, StoreError},
 };
 
 use super::{
@@ -120,9 +120,9 @@ struct Done {
     trace_keys: Vec<TraceKey>,
 }
 
-/// The changes of a group, and what has to be told apart after their COMMIT.
-struct Planned {
-    changes: Changes,
+/// What a group has changed, and what has to be told apart after its COMMIT.
+struct Changed {
+    metrics: Vec<MetricTotal>,
     effects: plan::Effects,
     records: Vec<group::TraceRecords>,
     entry_keys: Vec<u64>,

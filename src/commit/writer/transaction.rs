@@ -1,6 +1,6 @@
 //! The transaction of a group, from the ledger to COMMIT.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -8,18 +8,21 @@ use crate::{
     clock,
     domain::{Timestamp, TraceKey},
     metrics::MetricDeltas,
-    store::{Changes, Ingest, StoreError},
+    store::{Changes, Ingest, StoreError, StoredTrace},
 };
 
 use super::{
-    Done, Planned, Purpose, Session, Writer, failpoint,
-    group::{self, Group},
-    plan::{self, PlanInput, TraceInput},
+    Changed, Done, Purpose, Session, Writer, failpoint,
+    group::{self, Group, Piece},
+    plan::{self, Plan, PlanInput, TraceInput},
     queue::{Outcome, Tally, Work},
 };
 
 /// Users that are known to be registered.
 const REGISTERED_USERS: usize = 100_000;
+
+/// Stored rows that are read at once, unless one trace has more: each can have 128 KiB.
+const ROWS_AT_ONCE: usize = 256;
 
 impl Writer {
     /// The transaction of a group, from the ledger to COMMIT.
@@ -59,16 +62,9 @@ impl Writer {
             .insert_ledger(&group::digests(works), now)
             .await?;
         let fresh = group::fresh(works, &new_digests);
-        let mut planned = self
-            .plan(connection.as_mut(), works, &fresh, refused, now)
+        let changed = self
+            .change(connection.as_mut(), works, &fresh, refused, now)
             .await?;
-        let changes = &mut planned.changes;
-        changes.metrics = self
-            .parts
-            .metrics
-            .data
-            .stage(&deltas(changes, &planned.effects));
-        connection.apply(changes).await?;
         failpoint::pass("after_insert");
         if purpose == Purpose::Trial {
             connection.rollback().await;
@@ -81,15 +77,15 @@ impl Writer {
         failpoint::pass("before_commit");
         connection.commit().await?;
         failpoint::pass("after_commit");
-        self.parts.metrics.data.apply(planned.changes.metrics);
+        self.parts.metrics.data.apply(changed.metrics);
         self.note_folded();
 
-        let effects = &planned.effects;
-        let tallies = Group::tally(works, &fresh, refused, &planned.records, &effects.sightings);
+        let effects = &changed.effects;
+        let tallies = Group::tally(works, &fresh, refused, &changed.records, &effects.sightings);
         Ok(Done {
             outcomes: outcomes(works, tallies, &effects.logged),
-            entry_keys: planned.entry_keys,
-            trace_keys: planned.trace_keys,
+            entry_keys: changed.entry_keys,
+            trace_keys: changed.trace_keys,
         })
     }
 
@@ -100,78 +96,76 @@ impl Writer {
         self.folded = folded;
     }
 
-    /// Steps 3 and 4: locks and reads what the group touches, and plans its changes.
-    pub(super) async fn plan(
+    /// Everything between the ledger and COMMIT: traces and their rows piece by piece, so that only
+    /// one piece is in memory; then what follows from all of them.
+    async fn change(
         &mut self,
         connection: &mut dyn Ingest,
         works: &[&Work],
         fresh: &[bool],
         refused: &HashSet<TraceKey>,
         now: Timestamp,
-    ) -> Result<Planned, StoreError> {
+    ) -> Result<Changed, StoreError> {
         let labels = &mut self.parts.request_labels;
         let group = Group::collect(works, fresh, refused, &self.seen, labels);
-
-        let records: Vec<_> = group
-            .traces
-            .iter()
-            .map(group::GroupTrace::records)
-            .collect();
-        let identities: Vec<_> = group
-            .traces
-            .iter()
-            .map(|trace| trace.identity.clone())
-            .collect();
-        let trace_keys: Vec<TraceKey> = identities.iter().map(|identity| identity.key).collect();
-        let mut stored: BTreeMap<TraceKey, _> = BTreeMap::new();
-        if !identities.is_empty() {
-            let locked = connection.lock_traces(&identities, now).await?;
-            stored.extend(locked.into_iter().map(|trace| (trace.key, trace)));
+        let mut plan = Plan::new(now, &self.parts.users);
+        let mut records = Vec::new();
+        for piece in group.pieces() {
+            records.extend(piece.records());
+            let mut traces = lock(connection, piece, now).await?;
+            while !traces.is_empty() {
+                let later = traces.split_off(fitting(&traces));
+                let input = PlanInput {
+                    traces,
+                    ..PlanInput::default()
+                };
+                self.write_rows(connection, &mut plan, input).await?;
+                traces = later;
+            }
         }
-        let mut traces = Vec::with_capacity(group.traces.len());
-        for trace in group.traces {
-            let before = stored.remove(&trace.identity.key).ok_or_else(|| {
-                StoreError::Corrupt(format!(
-                    "error_traces {} was locked and is not there",
-                    trace.identity.key
-                ))
-            })?;
-            traces.push(TraceInput {
-                identity: trace.identity,
-                before,
-                new: trace.new,
-            });
-        }
-        let candidates = plan::candidate_ids(&traces, &group.logged);
-        let rows = if candidates.is_empty() {
-            Vec::new()
-        } else {
-            connection.read_errors(&candidates).await?
-        };
-        let input = PlanInput {
-            now,
-            writer: self.name.clone(),
-            traces,
-            stored: rows,
+        let trace_keys = group.trace_keys();
+        let without_trace = PlanInput {
             logged: group.logged,
             upserts: group.upserts,
-            requests: group.requests,
+            ..PlanInput::default()
         };
-        let rows = plan::plan_rows(input, &mut self.parts.error_labels, &self.parts.users);
-        let fingerprints = rows.fingerprints();
+        self.write_rows(connection, &mut plan, without_trace)
+            .await?;
+
+        let fingerprints = plan.fingerprints();
         let groups = if fingerprints.is_empty() {
             Vec::new()
         } else {
             connection.lock_groups(&fingerprints).await?
         };
-        let (changes, effects) = rows.finish(groups);
-        Ok(Planned {
-            changes,
+        let (mut changes, effects) = plan.finish(groups);
+        changes.writer.clone_from(&self.name);
+        changes.requests = group.requests;
+        let gains = deltas(&changes, &effects);
+        changes.metrics = self.parts.metrics.data.stage(&gains);
+        connection.apply(&changes).await?;
+        Ok(Changed {
+            metrics: changes.metrics,
             effects,
             records,
             entry_keys: group.entry_keys,
             trace_keys,
         })
+    }
+
+    /// Reads the rows that a piece may change, and writes what it changes.
+    async fn write_rows(
+        &mut self,
+        connection: &mut dyn Ingest,
+        plan: &mut Plan,
+        mut input: PlanInput,
+    ) -> Result<(), StoreError> {
+        let candidates = plan::candidate_ids(&input.traces, &input.logged);
+        if !candidates.is_empty() {
+            input.stored = connection.read_errors(&candidates).await?;
+        }
+        let changes = plan.rows(input, &mut self.parts.error_labels);
+        connection.apply(&changes).await
     }
 
     /// Registers the users that rows will name and that are not known to be there.
@@ -213,6 +207,45 @@ impl Writer {
         self.registered.extend(users);
         Ok(())
     }
+}
+
+/// Locks the traces of a piece and reads what is stored of them.
+async fn lock(
+    connection: &mut dyn Ingest,
+    piece: Piece<'_, '_>,
+    now: Timestamp,
+) -> Result<Vec<TraceInput>, StoreError> {
+    let identities = piece.identities();
+    let stored = connection.lock_traces(&identities, now).await?;
+    let mut stored: HashMap<TraceKey, StoredTrace> =
+        stored.into_iter().map(|trace| (trace.key, trace)).collect();
+    let traces = identities.into_iter().zip(piece.sightings());
+    traces
+        .map(|(identity, new)| {
+            let before = stored.remove(&identity.key).ok_or_else(|| {
+                StoreError::Corrupt(format!(
+                    "error_traces {} was locked and is not there",
+                    identity.key
+                ))
+            })?;
+            Ok(TraceInput {
+                identity,
+                before,
+                new,
+            })
+        })
+        .collect()
+}
+
+/// How many of the traces, at least one, have few enough rows to be read at once.
+fn fitting(traces: &[TraceInput]) -> usize {
+    let mut rows = 0;
+    let fitting = traces.iter().take_while(|trace| {
+        let sightings = trace.before.sightings.iter();
+        rows += sightings.filter(|sighting| sighting.row.is_some()).count();
+        rows <= ROWS_AT_ONCE
+    });
+    fitting.count().max(1)
 }
 
 /// What the data counters gain by these changes.

@@ -177,7 +177,9 @@ impl Ingest for PostgresIngest {
     }
 
     async fn apply(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        let items = changes.inserted.len() + changes.updated.len() + changes.traces.len();
+        let rows = changes.inserted.len() + changes.updated.len() + changes.traces.len();
+        let counts = changes.groups.len() + changes.users.len() + changes.aggregations.len();
+        let items = rows + counts;
         timed!(self, "write a group", items, apply(changes))
     }
 
@@ -253,6 +255,7 @@ impl Session {
 
     async fn begin(&mut self) -> Result<(), StoreError> {
         self.in_transaction = true;
+        self.empty_groups.clear();
         // Safe: made of fixed texts and a number.
         self.connection
             .execute(AssertSqlSafe(self.begin.clone()))
@@ -455,7 +458,6 @@ impl Session {
             FROM UNNEST($1::text[]) AS new (fingerprint) ORDER BY fingerprint COLLATE \"C\" \
             ON CONFLICT (fingerprint) DO UPDATE SET fingerprint = excluded.fingerprint \
             RETURNING fingerprint, status, resolved_at, resolved_version, total_errors";
-        self.empty_groups.clear();
         if fingerprints.is_empty() {
             return Ok(Vec::new());
         }

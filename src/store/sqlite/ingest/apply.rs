@@ -49,11 +49,11 @@ impl SqliteIngest {
             for trace in piece {
                 let identity = self
                     .traces
-                    .get(&trace.key)
+                    .remove(&trace.key)
                     .expect("a trace is locked before it is written");
                 query = query
                     .bind(trace.key)
-                    .bind(&identity.service_name)
+                    .bind(identity.service_name)
                     .bind(identity.trace_id)
                     .bind(&trace.sightings)
                     .bind(trace.dropped_sightings)
