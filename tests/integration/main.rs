@@ -20,6 +20,7 @@ mod readme;
 mod reference;
 mod repository;
 mod signals;
+mod skip;
 mod stop;
 mod store;
 mod transport;

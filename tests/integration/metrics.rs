@@ -11,6 +11,8 @@ use redspan::{
     metrics::{MetricDeltas, Metrics, RecordResult, Signal},
 };
 
+use super::skip::skipped;
+
 /// Metrics of a process that has seen something of everything.
 pub fn busy() -> Metrics {
     let metrics = Metrics::new(2_000);
@@ -56,6 +58,7 @@ pub fn busy() -> Metrics {
     process.commits.observe(Duration::from_millis(3), 40);
     process.queue.watch(65_536, || 12);
     process.memory.watch_inflight(|| 65_536);
+    process.memory.watch_evicted_traces(|| 0);
     process.repository.set_up(true);
     process.repository.refresh(
         Timestamp::from_micros(1_700_000_000_000_000),
@@ -113,11 +116,7 @@ fn promtool_has_no_complaint() {
         let mut promtool = match promtool {
             Ok(promtool) => promtool,
             Err(error) => {
-                assert!(
-                    std::env::var_os("CI").is_none(),
-                    "promtool is missing: {error}"
-                );
-                eprintln!("not checked, because promtool is missing: {error}");
+                skipped(&format!("the checks of /metrics (promtool: {error})"));
                 return;
             }
         };

@@ -16,6 +16,7 @@ use super::{
     databases::{Database, Kind},
     load::{self, Truth},
     program::{Program, agent},
+    skip::skipped,
 };
 
 /// How long anything may take that Prometheus is waited for.
@@ -129,12 +130,7 @@ fn has_prometheus() -> bool {
         command.status().is_ok_and(|status| status.success())
     });
     if !has {
-        println!("skipped: a real Prometheus (prometheus and promtool are not installed)");
-        assert_ne!(
-            std::env::var("CI").as_deref(),
-            Ok("true"),
-            "nothing is skipped in CI"
-        );
+        skipped("a real Prometheus (prometheus and promtool are not installed)");
     }
     has
 }
