@@ -92,7 +92,12 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     };
     drop(queue);
     let (serving_stopper, serving_stop) = shutdown::switch();
-    let otlp_port = listener_settings(&config, &metrics.process, "otlp_http", http::refuse_head);
+    let otlp_port = listener_settings(
+        &config,
+        &metrics.process,
+        "otlp_http",
+        Arc::new(otlp_service.clone()),
+    );
     let otlp_serving = tokio::spawn(server::serve(
         otlp_listener,
         otlp_service,
@@ -103,7 +108,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
         &config,
         &metrics.process,
         "http",
-        server::refuse_in_plain_text,
+        Arc::new(server::PlainText),
     );
     let web_serving = tokio::spawn(server::serve(
         http_listener,
@@ -237,7 +242,7 @@ fn listener_settings(
     config: &Config,
     process: &ProcessMetrics,
     name: &'static str,
-    refuse_head: server::RefuseHead,
+    refusals: Arc<dyn server::Refusals>,
 ) -> server::Settings {
     let limits = &config.limits;
     let settings = server::Settings {
@@ -252,7 +257,7 @@ fn listener_settings(
             ..server::Limits::default()
         },
         drain: limits.drain_timeout,
-        refuse_head,
+        refusals,
         counts: Arc::default(),
     };
     watch_connections(process, name, &settings.counts);

@@ -79,11 +79,12 @@ impl TraceService for Traces {
         }
     }
 
-    fn answered(&self, signal: answer::Signal, status: u16) {
+    fn answered(&self, signal: Option<answer::Signal>, status: u16) {
         let signal = match signal {
-            answer::Signal::Traces => Signal::Spans,
-            answer::Signal::Logs => Signal::Logs,
-            answer::Signal::Metrics => Signal::Metrics,
+            Some(answer::Signal::Traces) => Signal::Spans,
+            Some(answer::Signal::Logs) => Signal::Logs,
+            Some(answer::Signal::Metrics) => Signal::Metrics,
+            None => Signal::Other,
         };
         self.metrics.process.otlp_requests.answer(signal, status);
     }

@@ -23,6 +23,8 @@ pub enum Signal {
     Logs,
     /// `/v1/metrics`: answered, never kept.
     Metrics,
+    /// At a path that is none of OTLP's, or without one that could be read.
+    Other,
 }
 
 impl Signal {
@@ -33,6 +35,7 @@ impl Signal {
             Self::Spans => "spans",
             Self::Logs => "logs",
             Self::Metrics => "metrics",
+            Self::Other => "other",
         }
     }
 }

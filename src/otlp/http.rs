@@ -24,6 +24,7 @@ use super::answer::{Signal, accepted, partly_accepted, refused};
 use super::body::{self, BodyError, BodyLimits, Buffer, Coding};
 use super::budget::Budget;
 use super::inflate::inflate;
+use crate::server::Refusals;
 
 /// Bodies below this size are inflated where they are; others would keep a worker thread from
 /// serving, so they get a thread of their own.
@@ -40,8 +41,8 @@ pub trait TraceService: Send + Sync + 'static {
         encoding: Encoding,
     ) -> impl Future<Output = Outcome> + Send;
 
-    /// A request for this signal got its answer.
-    fn answered(&self, signal: Signal, status: u16);
+    /// A request got its answer: one for this signal, or one at a path that is none of OTLP's.
+    fn answered(&self, signal: Option<Signal>, status: u16);
 }
 
 /// What became of a request.
@@ -132,14 +133,27 @@ where
     }
 }
 
-/// The answer to a request that the server refuses by itself, for [`crate::server::Settings`].
-#[must_use]
-pub fn refuse_head(
-    request: &request::Parts,
-    status: StatusCode,
-    message: &'static str,
-) -> Response<Full<Bytes>> {
-    refused(encoding_for_refusal(&request.headers), status, message)
+impl<T> Clone for OtlpHttp<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: TraceService> Refusals for OtlpHttp<T> {
+    fn refuse(
+        &self,
+        request: &request::Parts,
+        status: StatusCode,
+        message: &'static str,
+    ) -> Response<Full<Bytes>> {
+        let signal = signal_of(request.uri.path());
+        self.0.traces.answered(signal, status.as_u16());
+        refused(encoding_for_refusal(&request.headers), status, message)
+    }
+
+    fn unreadable(&self, status: StatusCode) {
+        self.0.traces.answered(None, status.as_u16());
+    }
 }
 
 impl<T: TraceService> Inner<T> {
@@ -149,21 +163,32 @@ impl<T: TraceService> Inner<T> {
         B::Error: Send,
     {
         let (head, body) = request.into_parts();
-        let signal = match head.uri.path() {
-            "/v1/traces" => Signal::Traces,
-            "/v1/logs" => Signal::Logs,
-            "/v1/metrics" => Signal::Metrics,
-            path => return not_found(&head, path),
+        let signal = signal_of(head.uri.path());
+        let response = match signal {
+            Some(signal) => self.answer_signal(signal, &head, body).await,
+            None => not_found(&head),
         };
-        let response = match self.check(&head) {
-            Ok(encoding) => match self.take(signal, &head, encoding, body).await {
+        self.traces.answered(signal, response.status().as_u16());
+        response
+    }
+
+    async fn answer_signal<B>(
+        &self,
+        signal: Signal,
+        head: &request::Parts,
+        body: B,
+    ) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Send,
+    {
+        match self.check(head) {
+            Ok(encoding) => match self.take(signal, head, encoding, body).await {
                 Ok(outcome) => answer_to(encoding, signal, &outcome),
                 Err(error) => refused(encoding, status_of(&error), &error.to_string()),
             },
             Err((status, message)) => refused(encoding_for_refusal(&head.headers), status, message),
-        };
-        self.traces.answered(signal, response.status().as_u16());
-        response
+        }
     }
 
     /// What can be said before the body is read.
@@ -268,6 +293,16 @@ impl<T: TraceService> Inner<T> {
     }
 }
 
+/// What is sent to the path.
+fn signal_of(path: &str) -> Option<Signal> {
+    match path {
+        "/v1/traces" => Some(Signal::Traces),
+        "/v1/logs" => Some(Signal::Logs),
+        "/v1/metrics" => Some(Signal::Metrics),
+        _ => None,
+    }
+}
+
 fn answer_to(encoding: Encoding, signal: Signal, outcome: &Outcome) -> Response<Full<Bytes>> {
     let (status, message) = match outcome {
         Outcome::Accepted => return accepted(encoding),
@@ -295,12 +330,12 @@ const GRPC_MESSAGE: &str = "this port speaks OTLP over HTTP, not gRPC: set \
                             OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
 
 /// The answer for a path that is none of OTLP's, with what was probably meant.
-fn not_found(head: &request::Parts, path: &str) -> Response<Full<Bytes>> {
+fn not_found(head: &request::Parts) -> Response<Full<Bytes>> {
     let encoding = encoding_for_refusal(&head.headers);
     if media_type(&head.headers) == MediaType::Grpc {
         return refused(encoding, StatusCode::UNSUPPORTED_MEDIA_TYPE, GRPC_MESSAGE);
     }
-    let message = match path {
+    let message = match head.uri.path() {
         "/" => {
             "nothing is taken at /: set OTEL_EXPORTER_OTLP_ENDPOINT to this address, or give \
              OTEL_EXPORTER_OTLP_TRACES_ENDPOINT the path /v1/traces"

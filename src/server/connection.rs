@@ -88,9 +88,16 @@ pub(super) async fn run<S, B>(
             }
         }
     };
-    if ended.is_err() {
+    if let Err(error) = ended {
         if progress.began_with_http2() {
             warn_of_http2(&settings.counts);
+        } else if error.is_parse() {
+            Counts::add(&settings.counts.bad_heads);
+            settings.refusals.unreadable(if error.is_parse_too_large() {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            } else {
+                StatusCode::BAD_REQUEST
+            });
         }
         return;
     }
@@ -246,7 +253,7 @@ where
         if let Some((status, message)) = refusal {
             drop(body);
             Counts::add(&self.settings.counts.bad_heads);
-            let mut response = (self.settings.refuse_head)(&head, status, message);
+            let mut response = self.settings.refusals.refuse(&head, status, message);
             close_after(&mut response);
             progress.answer_begins();
             let response = response.map(|body| AnswerBody::new(Either::Right(body), progress));

@@ -84,7 +84,7 @@ pub struct Counts {
     pub body_timeouts: AtomicU64,
     /// Connections closed because the client did not take its answer.
     pub answer_timeouts: AtomicU64,
-    /// Requests refused for their URI or contradictory lengths, before any service saw them.
+    /// Requests refused before any service saw them: no HTTP, too long, contradictory lengths.
     pub bad_heads: AtomicU64,
     /// Connections closed because the client spoke HTTP/2, as gRPC does.
     pub http2_refused: AtomicU64,
@@ -98,35 +98,53 @@ impl Counts {
     }
 }
 
-/// Writes the answer to a request that no service sees (400, 414), in the form that the port's
-/// clients expect.
-pub type RefuseHead = fn(&request::Parts, StatusCode, &'static str) -> Response<Full<Bytes>>;
+/// What a port has to do with requests that no service sees.
+pub trait Refusals: Send + Sync + 'static {
+    /// The answer to a request whose head is refused (400, 414), in the form that the port's
+    /// clients expect.
+    fn refuse(
+        &self,
+        request: &request::Parts,
+        status: StatusCode,
+        message: &'static str,
+    ) -> Response<Full<Bytes>>;
 
-/// A refusal as one line of plain text.
-#[must_use]
-pub fn refuse_in_plain_text(
-    _request: &request::Parts,
-    status: StatusCode,
-    message: &'static str,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(format!("{message}\n")));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    response
+    /// A head could not even be read (400, 431): the HTTP library has answered, without a body.
+    fn unreadable(&self, status: StatusCode);
+}
+
+/// Refuses with one line of plain text.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainText;
+
+impl Refusals for PlainText {
+    fn refuse(
+        &self,
+        _request: &request::Parts,
+        status: StatusCode,
+        message: &'static str,
+    ) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::from(format!("{message}\n")));
+        *response.status_mut() = status;
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        response
+    }
+
+    fn unreadable(&self, _status: StatusCode) {}
 }
 
 /// How one listener is served.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// What a client may take.
     pub limits: Limits,
     /// How long requests in flight may take once the stop signal is given; then they are cut.
     pub drain: Duration,
-    /// The answer to requests that no service sees.
-    pub refuse_head: RefuseHead,
+    /// For requests that no service sees.
+    pub refusals: Arc<dyn Refusals>,
     /// Where it is counted what happens.
     pub counts: Arc<Counts>,
 }
@@ -136,7 +154,7 @@ impl Default for Settings {
         Self {
             limits: Limits::default(),
             drain: Duration::from_secs(5),
-            refuse_head: refuse_in_plain_text,
+            refusals: Arc::new(PlainText),
             counts: Arc::default(),
         }
     }

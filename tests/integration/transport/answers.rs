@@ -1,14 +1,17 @@
 //! The answers, row by row.
 
+use std::sync::atomic::Ordering;
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use redspan::otlp::Encoding;
 use redspan::otlp::answer::Signal;
 use redspan::otlp::http::{self, Outcome};
+use redspan::server;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Answer, JSON, PROTOBUF, Server, server_settings, start, started};
+use super::{Answer, JSON, PROTOBUF, Server, start, started, until};
 
 /// `google.rpc.Status`, as another implementation reads it.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -254,7 +257,7 @@ async fn logs_and_metrics_get_an_empty_answer() {
 }
 
 #[tokio::test]
-async fn every_answer_to_a_signal_is_counted() {
+async fn every_answer_is_counted_also_when_no_service_saw_the_request() {
     let server = started().await;
     server.send(PROTOBUF, b"").await;
     server
@@ -262,13 +265,26 @@ async fn every_answer_to_a_signal_is_counted() {
         .await;
     server.send("GET /v1/metrics", b"").await;
     server.send("POST /elsewhere", b"").await;
+    let long = format!("POST /v1/traces?{}", "x".repeat(4_090));
+    server.send(&long, b"").await;
+    let large = format!("{JSON}\nX-Filler: {}", "x".repeat(17_000));
+    for (number, head) in [(6, &large[..]), (7, "P(ST /v1/traces")] {
+        server.send(head, b"").await;
+        // The client may see the answer before the connection has ended here.
+        until(|| server.told.answered.lock().unwrap().len() == number).await;
+    }
+    assert_eq!(server.counts.bad_heads.load(Ordering::Relaxed), 3);
     let answered = server.told.answered.lock().unwrap();
     assert_eq!(
         *answered,
         [
-            (Signal::Traces, 200),
-            (Signal::Logs, 200),
-            (Signal::Metrics, 405)
+            (Some(Signal::Traces), 200),
+            (Some(Signal::Logs), 200),
+            (Some(Signal::Metrics), 405),
+            (None, 404),
+            (Some(Signal::Traces), 414),
+            (None, 431),
+            (None, 400),
         ]
     );
 }
@@ -280,7 +296,7 @@ async fn a_token_is_asked_for_when_there_are_any() {
         token_digests: vec![digest("first-token-of-two"), digest("second-token-of-two")],
         ..http::Settings::default()
     };
-    let server = start(http, server_settings()).await;
+    let server = start(http, server::Settings::default()).await;
     for authorization in ["Bearer first-token-of-two", "bearer second-token-of-two"] {
         let head = format!("{PROTOBUF}\nAuthorization: {authorization}");
         assert_eq!(server.send(&head, b"").await.status, 200, "{authorization}");

@@ -9,8 +9,9 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use redspan::otlp::body::BodyLimits;
 use redspan::otlp::budget::{Budget, STEP_BYTES};
 use redspan::otlp::http::{self, Outcome};
+use redspan::server;
 
-use super::{Client, JSON, PROTOBUF, Server, server_settings, start, started, until};
+use super::{Client, JSON, PROTOBUF, Server, start, started, until};
 
 const MIB: usize = 1_024 * 1_024;
 
@@ -33,7 +34,7 @@ async fn with_limits(wire_bytes: usize, inflated_bytes: usize, budget: &Budget) 
         budget: budget.clone(),
         ..http::Settings::default()
     };
-    start(http, server_settings()).await
+    start(http, server::Settings::default()).await
 }
 
 #[tokio::test]
@@ -225,7 +226,7 @@ async fn an_answer_comes_in_time_also_when_the_work_does_not() {
         budget: budget.clone(),
         ..http::Settings::default()
     };
-    let server = start(http, server_settings()).await;
+    let server = start(http, server::Settings::default()).await;
     server.hold(true);
     let answer = server.send(JSON, b"{}").await;
     assert_eq!(

@@ -20,15 +20,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
-use super::{
-    Client, JSON, LONG, PROTOBUF, Server, request, server_settings, start, started, until,
-};
+use super::{Client, JSON, LONG, PROTOBUF, Server, request, start, started, until};
 
 /// As long as it takes to run out of time.
 const SHORT: Duration = Duration::from_millis(250);
 
 async fn with_limits(change: impl FnOnce(&mut Limits)) -> Server {
-    let mut settings = server_settings();
+    let mut settings = server::Settings::default();
     change(&mut settings.limits);
     start(http::Settings::default(), settings).await
 }
@@ -385,8 +383,10 @@ async fn until_refused(server: &Server) {
 
 #[tokio::test]
 async fn the_drain_ends_in_time_whatever_clients_do() {
-    let mut settings = server_settings();
-    settings.drain = SHORT;
+    let settings = server::Settings {
+        drain: SHORT,
+        ..server::Settings::default()
+    };
     let server = start(http::Settings::default(), settings).await;
     server.hold(true);
     let mut in_header = server.connect().await;

@@ -32,7 +32,7 @@ struct Told {
     outcome: Mutex<Option<Outcome>>,
     held: watch::Sender<bool>,
     taken: Mutex<Vec<(Bytes, Encoding)>>,
-    answered: Mutex<Vec<(Signal, u16)>>,
+    answered: Mutex<Vec<(Option<Signal>, u16)>>,
 }
 
 impl TraceService for Service {
@@ -48,7 +48,7 @@ impl TraceService for Service {
         outcome.expect("what the test wants")
     }
 
-    fn answered(&self, signal: Signal, status: u16) {
+    fn answered(&self, signal: Option<Signal>, status: u16) {
         self.0.answered.lock().unwrap().push((signal, status));
     }
 }
@@ -62,7 +62,7 @@ struct Server {
     serving: JoinHandle<()>,
 }
 
-async fn start(http: http::Settings, server: server::Settings) -> Server {
+async fn start(http: http::Settings, mut server: server::Settings) -> Server {
     let told = Arc::new(Told {
         outcome: Mutex::new(Some(Outcome::Accepted)),
         held: watch::Sender::new(false),
@@ -74,6 +74,7 @@ async fn start(http: http::Settings, server: server::Settings) -> Server {
     let counts = Arc::clone(&server.counts);
     let (stopper, stop) = shutdown::switch();
     let service = OtlpHttp::new(Service(Arc::clone(&told)), http);
+    server.refusals = Arc::new(service.clone());
     let serving = tokio::spawn(server::serve(listener, service, server, stop));
     Server {
         address,
@@ -84,15 +85,8 @@ async fn start(http: http::Settings, server: server::Settings) -> Server {
     }
 }
 
-fn server_settings() -> server::Settings {
-    server::Settings {
-        refuse_head: http::refuse_head,
-        ..server::Settings::default()
-    }
-}
-
 async fn started() -> Server {
-    start(http::Settings::default(), server_settings()).await
+    start(http::Settings::default(), server::Settings::default()).await
 }
 
 /// Waits until something holds, which other tasks bring about.
