@@ -38,6 +38,11 @@ use traces::Traces;
 /// How many of the latest open traces are taken over at the start.
 const OPEN_AT_START: usize = 100_000;
 
+/// The label sets of the hours since then count against their limits from the start: as long as
+/// the ledger remembers requests by default, so what is sent again for hours comes to full hours.
+/// An hour before may take its limit once more from what is later than that.
+const SEEDED_SECONDS: i64 = 6 * 3_600;
+
 /// How long the writer may take to commit what is queued, when everything else has stopped.
 const DRAIN_QUEUE: Duration = Duration::from_secs(2);
 
@@ -177,7 +182,9 @@ async fn open_writer(
     {
         open.open([trace], touched_at);
     }
-    let labels = store.hour_label_sets(Hour::containing(now)).await?;
+    let seeded = Hour::containing(now.plus_seconds(-SEEDED_SECONDS));
+    let error_labels = store.error_label_sets(seeded).await?;
+    let request_labels = store.request_label_sets(seeded).await?;
     let hour_limits = HourLimits {
         per_service: config.limits.hour_label_sets_per_service as u64,
         in_all: config.limits.hour_label_sets as u64,
@@ -187,8 +194,8 @@ async fn open_writer(
         metrics: Arc::clone(metrics),
         open: Arc::clone(open),
         users: UserHasher::new(store.user_hash_key()),
-        error_labels: HourlyLabelSets::new(hour_limits, &labels),
-        request_labels: HourlyLabelSets::new(hour_limits, &[]),
+        error_labels: HourlyLabelSets::new(hour_limits, &error_labels),
+        request_labels: HourlyLabelSets::new(hour_limits, &request_labels),
     };
     let settings = WriterSettings {
         name: config.writer_name(),

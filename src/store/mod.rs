@@ -119,8 +119,13 @@ pub trait Reader: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Verification, StoreError>;
 
-    /// The hours' label sets that exist already, for the limits on their number: (hour, service) → how many.
-    async fn hour_label_sets(&self, since: Hour) -> Result<Vec<(Hour, String, i64)>, StoreError>;
+    /// The label sets of errors that exist already, for the limits on their number:
+    /// (hour, service) → how many.
+    async fn error_label_sets(&self, since: Hour) -> Result<Vec<(Hour, String, i64)>, StoreError>;
+
+    /// The same for the label sets of requests, whichever writer counted them.
+    async fn request_label_sets(&self, since: Hour)
+    -> Result<Vec<(Hour, String, i64)>, StoreError>;
 
     /// Unresolved errors by service, severity and category: `(service, severity, category, n)`.
     async fn unresolved(

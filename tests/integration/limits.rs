@@ -19,27 +19,64 @@ fn hours_beyond_their_label_sets_are_counted_as_other_and_say_so() {
         assert_eq!(program.send(&request.body).unwrap(), 200);
         let overflow = program.metrics().sum("redspan_series_overflow_total", &[]);
         assert!(overflow > 0.0);
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(async {
-                let mut checker = Checker::open(&database.url, &database.schema).await;
-                for (sql, expected) in [
-                    ("SELECT COUNT(DISTINCT endpoint) FROM api_errors", 7),
-                    ("SELECT COUNT(DISTINCT endpoint) FROM error_aggregations", 3),
-                    (
-                        "SELECT CAST(SUM(total_errors) AS BIGINT) FROM error_aggregations",
-                        16,
-                    ),
-                    ("SELECT COUNT(DISTINCT endpoint) FROM request_totals", 3),
-                    (
-                        "SELECT CAST(SUM(requests) AS BIGINT) FROM request_totals",
-                        64,
-                    ),
-                ] {
-                    assert_eq!(checker.number(sql).await, expected, "{sql}");
-                }
-            });
+        assert_numbers(
+            &database,
+            &[
+                ("SELECT COUNT(DISTINCT endpoint) FROM api_errors", 7),
+                ("SELECT COUNT(DISTINCT endpoint) FROM error_aggregations", 3),
+                ("SELECT COUNT(DISTINCT endpoint) FROM request_totals", 3),
+                (ERRORS, 16),
+                (REQUESTS, 64),
+            ],
+        );
     });
+}
+
+#[test]
+fn an_hour_takes_no_more_label_sets_after_a_restart() {
+    each_kind(|kind| {
+        let database = Database::new(kind);
+        let mut environment = database.environment();
+        environment.push(("REDSPAN_LIMITS_HOUR_LABEL_SETS_PER_SERVICE", "2"));
+        // All of it in the hour before this one, each trace at an endpoint of its own.
+        let ended = load::now_nanos() - 3_600_000_000_000;
+        for traces in [0..2, 2..4] {
+            let mut program = Program::start(&database.url, &environment);
+            let spans = traces.flat_map(|trace| {
+                [
+                    load::failed(trace, 1, 0, "no stock", ended - 1_000_000),
+                    load::entry(trace, 500, ended),
+                ]
+            });
+            let body = load::body("shop", spans.collect());
+            assert_eq!(program.send(&body).unwrap(), 200);
+            assert!(program.terminate().success());
+        }
+        assert_numbers(
+            &database,
+            &[
+                ("SELECT COUNT(DISTINCT endpoint) FROM api_errors", 4),
+                ("SELECT COUNT(DISTINCT endpoint) FROM error_aggregations", 3),
+                ("SELECT COUNT(DISTINCT endpoint) FROM request_totals", 3),
+                (ERRORS, 4),
+                (REQUESTS, 4),
+            ],
+        );
+    });
+}
+
+const ERRORS: &str = "SELECT CAST(SUM(total_errors) AS BIGINT) FROM error_aggregations";
+const REQUESTS: &str = "SELECT CAST(SUM(requests) AS BIGINT) FROM request_totals";
+
+fn assert_numbers(database: &Database, numbers: &[(&'static str, i64)]) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            let mut checker = Checker::open(&database.url, &database.schema).await;
+            for (sql, expected) in numbers {
+                assert_eq!(checker.number(sql).await, *expected, "{sql}");
+            }
+        });
 }

@@ -63,7 +63,7 @@ impl HourSets {
 }
 
 impl HourlyLabelSets {
-    /// Begins with what the database holds ([`crate::store::Reader::hour_label_sets`]).
+    /// Begins with what the database holds ([`crate::store::Reader::error_label_sets`]).
     #[must_use]
     pub fn new(limits: HourLimits, stored: &[(Hour, String, i64)]) -> Self {
         let mut sets = Self {

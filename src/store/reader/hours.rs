@@ -106,21 +106,50 @@ impl<DB: Dialect> SqlReader<DB> {
         }))
     }
 
-    /// See [`crate::store::Reader::hour_label_sets`].
+    /// See [`crate::store::Reader::error_label_sets`].
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn hour_label_sets(
+    pub async fn error_label_sets(
         &self,
         since: Hour,
     ) -> Result<Vec<(Hour, String, i64)>, StoreError> {
+        self.label_sets(
+            "SELECT hour_bucket, service_name FROM error_aggregations",
+            since,
+        )
+        .await
+    }
+
+    /// See [`crate::store::Reader::request_label_sets`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn request_label_sets(
+        &self,
+        since: Hour,
+    ) -> Result<Vec<(Hour, String, i64)>, StoreError> {
+        // Each writer has rows of its own.
+        const SQL: &str = "SELECT DISTINCT hour_bucket, service_name, environment, endpoint, method \
+            FROM request_totals";
+        self.label_sets(SQL, since).await
+    }
+
+    /// How many of the rows that are selected each service has in each hour.
+    async fn label_sets(
+        &self,
+        rows: &'static str,
+        since: Hour,
+    ) -> Result<Vec<(Hour, String, i64)>, StoreError> {
         const DURING: &str = "counting the label sets of hours";
-        let mut statement = Statement::<DB>::new(
-            "SELECT hour_bucket, service_name, COUNT(*) AS label_sets FROM error_aggregations",
-        );
+        let mut statement =
+            Statement::<DB>::new("SELECT hour_bucket, service_name, COUNT(*) AS label_sets FROM (");
         statement
+            .push(rows)
             .with(" WHERE hour_bucket >= ", since)
-            .push(" GROUP BY hour_bucket, service_name ORDER BY hour_bucket, service_name");
+            .push(
+                ") AS sets GROUP BY hour_bucket, service_name ORDER BY hour_bucket, service_name",
+            );
 
         let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
         let hours = statement

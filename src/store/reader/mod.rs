@@ -107,8 +107,15 @@ impl<T: ReadsSql> Reader for T {
         self.reader().verify_aggregations(from, to, now).await
     }
 
-    async fn hour_label_sets(&self, since: Hour) -> Result<Vec<(Hour, String, i64)>, StoreError> {
-        self.reader().hour_label_sets(since).await
+    async fn error_label_sets(&self, since: Hour) -> Result<Vec<(Hour, String, i64)>, StoreError> {
+        self.reader().error_label_sets(since).await
+    }
+
+    async fn request_label_sets(
+        &self,
+        since: Hour,
+    ) -> Result<Vec<(Hour, String, i64)>, StoreError> {
+        self.reader().request_label_sets(since).await
     }
 
     async fn unresolved(&self) -> Result<Vec<(String, Severity, Category, i64)>, StoreError> {

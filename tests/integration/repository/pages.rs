@@ -131,7 +131,7 @@ fn hours_and_groups_are_read_once_each_too() {
 
         let sets = world
             .store
-            .hour_label_sets(Hour::containing(world.now))
+            .error_label_sets(Hour::containing(world.now))
             .await
             .unwrap();
         assert_eq!(
