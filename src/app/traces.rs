@@ -200,6 +200,8 @@ impl Drop for Unsettled<'_> {
     }
 }
 
+/// A request that is sent again is told the same of spans with bad ids, which are found in it again.
+/// Of those that the database refused it is told once: the ledger keeps nothing but the request's name.
 fn answer_committed(tally: Tally, reasons: &[(&'static str, u64)]) -> Outcome {
     if tally.rejected == 0 {
         return Outcome::Accepted;

@@ -14,6 +14,7 @@ mod metrics;
 mod model;
 mod order_and_split;
 mod outage;
+mod partial;
 mod program;
 mod prometheus;
 mod readme;

@@ -1,7 +1,7 @@
 //! The store on both databases, each story told once.
 
 mod ingest;
-mod migrations;
+pub mod migrations;
 mod opening;
 mod support;
 mod together;
