@@ -339,3 +339,39 @@ fn kills_at_any_instant_lose_nothing_and_count_nothing_twice() {
 fn two_replicas_on_one_database_killed_at_random_stay_exact() {
     storm(Kind::Postgres, 2, cycles());
 }
+
+#[test]
+fn a_process_that_lost_its_name_stops_showing_counters_that_another_goes_on_with() {
+    let database = Database::new(Kind::Postgres);
+    let environment = [
+        &database.environment()[..],
+        &[("REDSPAN_WRITER_NAME", "shared")],
+    ]
+    .concat();
+    let first = Program::start(&database.url, &environment);
+    let request = load::whole_traces("shop", 0, 16);
+    send_until_acknowledged(&first, &request);
+    let counters = first.metrics().data_counters();
+
+    let second = Program::start(&database.url, &environment);
+    assert_eq!(second.metrics().data_counters(), counters);
+    let start = Instant::now();
+    // Nobody sends anything: it has to find out by itself.
+    while !first.metrics().data_counters().0.is_empty() {
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "both show the same counters: {}",
+            first.log()
+        );
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    let mut truth = request.truth.clone();
+    for (program, number) in [(&first, 16), (&second, 32)] {
+        let request = load::whole_traces("shop", number, 16);
+        send_until_acknowledged(program, &request);
+        truth.add(&request.truth);
+    }
+    assert_holds(&database, &truth);
+    let programs = [first, second].map(Mutex::new);
+    assert_shown(programs.into(), &truth);
+}

@@ -42,6 +42,10 @@ const SEEN_TIME: Duration = Duration::from_mins(15);
 /// How often a database that is away is tried again.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 
+/// How often a writer without work looks whether its name is still its own: until it knows, /metrics
+/// shows counters that another process shows too.
+const CHECK_NAME_EVERY: Duration = Duration::from_secs(1);
+
 /// How often a transaction that collided, or whose connection went, is tried again.
 const ATTEMPTS: u32 = 5;
 
@@ -179,12 +183,7 @@ impl Writer {
             let first = if let Some(next) = self.next.take() {
                 Some(next)
             } else {
-                let pause = if self.is_connected() {
-                    PRUNE_EVERY
-                } else {
-                    PROBE_EVERY
-                };
-                let Ok(item) = timeout(pause, self.receiver.recv()).await else {
+                let Ok(item) = timeout(self.pause(), self.receiver.recv()).await else {
                     self.keep_house().await?;
                     continue;
                 };
@@ -194,8 +193,19 @@ impl Writer {
             let group = self.gather(first);
             self.write(group).await?;
             if self.is_connected() && Instant::now() >= self.prune_due {
-                self.keep_house().await?;
+                self.prune().await?;
             }
+        }
+    }
+
+    /// How long to wait for work before something else is to be done.
+    fn pause(&self) -> Duration {
+        if !self.is_connected() {
+            PROBE_EVERY
+        } else if self.parts.store.is_shared() {
+            CHECK_NAME_EVERY
+        } else {
+            PRUNE_EVERY
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
 
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use crate::{clock, domain::RequestDigest, store::StoreError};
 
@@ -25,11 +26,62 @@ impl Writer {
         self.available.load(Ordering::Acquire) && self.session.is_some()
     }
 
-    /// What there is to do between groups: find the database again, forget old requests.
+    /// What there is to do while no work comes: find the database again, notice that the name is
+    /// another's, forget old requests.
     pub(super) async fn keep_house(&mut self) -> Result<(), StoreError> {
         if !self.is_connected() {
             return self.probe().await;
         }
+        if self.parts.store.is_shared() {
+            self.check_name().await?;
+        }
+        if self.is_connected() && Instant::now() >= self.prune_due {
+            self.prune().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the name is still this writer's; if not, it goes on under another one.
+    async fn check_name(&mut self) -> Result<(), StoreError> {
+        let Some(Session {
+            mut connection,
+            epoch,
+        }) = self.session.take()
+        else {
+            return Ok(());
+        };
+        let check = async {
+            connection.begin().await?;
+            let is_held = connection.hold_writer(&self.name, epoch).await?;
+            connection.rollback().await;
+            Ok(is_held)
+        };
+        match check.await {
+            Ok(true) => self.session = Some(Session { connection, epoch }),
+            Ok(false) => {
+                self.lose_name();
+                return self.probe().await;
+            }
+            Err(error) if is_fatal(&error) => return Err(error),
+            // The connection goes; with the next one the name is claimed again.
+            Err(error) => tracing::debug!(%error, "the writer's name could not be checked"),
+        }
+        Ok(())
+    }
+
+    /// Another process has taken the name and goes on with its counters; this one's begin at 0
+    /// under a name that nobody had.
+    pub(super) fn lose_name(&mut self) {
+        self.name = format!("{}-{}", self.settings.name, Uuid::now_v7().simple());
+        self.parts.metrics.data.reload(Vec::new());
+        tracing::warn!(
+            name = self.name,
+            "another process took this writer's name; going on under a new one"
+        );
+    }
+
+    /// Forgets old requests.
+    pub(super) async fn prune(&mut self) -> Result<(), StoreError> {
         self.prune_due = Instant::now() + PRUNE_EVERY;
         if self.connected_since.elapsed() < PRUNE_AFTER {
             return Ok(());
