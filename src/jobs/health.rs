@@ -14,6 +14,7 @@ use crate::{
 };
 
 const PING_EVERY: Duration = Duration::from_secs(1);
+/// An answer that takes longer is none.
 const PING_LIMIT: Duration = Duration::from_secs(1);
 
 /// Pings in a row without an answer after which requests are refused at once.

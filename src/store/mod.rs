@@ -54,7 +54,7 @@ pub trait Store: Reader {
     /// there is one in the process.
     async fn writer(&self) -> Result<Box<dyn Ingest>, StoreError>;
 
-    /// Whether the database answers, within its own time limits.
+    /// Whether the database answers. How long that may take is the caller's to say.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// The key of the hash by which users are counted ([`crate::domain::UserKey`]): random, made

@@ -11,10 +11,9 @@ use async_trait::async_trait;
 use sqlx::{PgPool, Postgres, postgres::PgConnectOptions};
 
 use self::ingest::PostgresIngest;
-use super::{Ingest, ReadsSql, SqlReader, Store, StoreError, connect::without_secrets};
-
-/// How long a ping waits for a connection and an answer.
-const PING_TIME: Duration = Duration::from_secs(3);
+use super::{
+    Ingest, ReadsSql, SqlReader, Store, StoreError, connect::without_secrets, error::During,
+};
 
 /// A store in a PostgreSQL schema.
 pub struct PostgresStore {
@@ -79,10 +78,7 @@ impl Store for PostgresStore {
                 .await?;
             transaction.commit().await
         };
-        match tokio::time::timeout(PING_TIME, ping).await {
-            Ok(answer) => answer.map_err(|source| StoreError::of("ping", source)),
-            Err(_) => Err(StoreError::no_answer("ping")),
-        }
+        ping.await.during("ping")
     }
 
     fn user_hash_key(&self) -> [u8; 16] {

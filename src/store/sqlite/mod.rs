@@ -9,17 +9,13 @@ mod open;
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use async_trait::async_trait;
 use sqlx::{Connection, Sqlite, SqlitePool, sqlite::SqliteConnectOptions};
 
 use self::ingest::SqliteIngest;
-use super::{Ingest, ReadsSql, SqlReader, Store, StoreError};
-
-/// How long a ping waits for a connection and an answer.
-const PING_TIME: Duration = Duration::from_secs(3);
+use super::{Ingest, ReadsSql, SqlReader, Store, StoreError, error::During};
 
 /// A store in an SQLite file.
 pub struct SqliteStore {
@@ -82,13 +78,11 @@ impl Store for SqliteStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         const SQL: &str = "SELECT count(*) FROM settings";
-        let ping = sqlx::query_scalar::<_, i64>(SQL).fetch_one(&self.readers);
-        match tokio::time::timeout(PING_TIME, ping).await {
-            Ok(answer) => answer
-                .map(drop)
-                .map_err(|source| StoreError::of("ping", source)),
-            Err(_) => Err(StoreError::no_answer("ping")),
-        }
+        sqlx::query_scalar::<_, i64>(SQL)
+            .fetch_one(&self.readers)
+            .await
+            .map(drop)
+            .during("ping")
     }
 
     fn user_hash_key(&self) -> [u8; 16] {
