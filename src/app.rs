@@ -121,6 +121,11 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
         web_port,
         serving_stop.clone(),
     ));
+    let checking = tokio::spawn(jobs::finish_check(
+        Arc::clone(&store),
+        readiness.clone(),
+        serving_stop.clone(),
+    ));
     let watching = tokio::spawn(jobs::watch(health, serving_stop));
     readiness.set_started();
     greet(&store, otlp_address, http_address);
@@ -132,7 +137,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     readiness.set_draining();
     serving_stopper.stop();
     // The senders of the queue live in these; when they have ended, so does the writer.
-    for task in [otlp_serving, web_serving, watching] {
+    for task in [otlp_serving, web_serving, checking, watching] {
         task.await
             .map_err(|panic| Failure::Internal(panic.to_string()))?;
     }

@@ -57,6 +57,13 @@ pub trait Store: Reader {
     /// Whether the database answers. How long that may take is the caller's to say.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// Looks for damage where the start had no time to look; returns at once when there is nothing
+    /// left. May take minutes, and may be dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] says what is damaged, the others that nobody knows.
+    async fn finish_check(&self) -> Result<(), StoreError>;
+
     /// The key of the hash by which users are counted ([`crate::domain::UserKey`]): random, made
     /// when the database is first opened, the same in every process on it.
     fn user_hash_key(&self) -> [u8; 16];

@@ -14,7 +14,16 @@ pub struct Readiness(Arc<Mutex<Obstacles>>);
 struct Obstacles {
     started: bool,
     draining: bool,
-    database_down: bool,
+    database: Database,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Database {
+    #[default]
+    Up,
+    Down,
+    /// For good, whether it answers or not.
+    Damaged,
 }
 
 impl Readiness {
@@ -30,7 +39,15 @@ impl Readiness {
 
     /// The database answers, or not.
     pub fn set_database_up(&self, up: bool) {
-        self.obstacles().database_down = !up;
+        let mut obstacles = self.obstacles();
+        if obstacles.database != Database::Damaged {
+            obstacles.database = if up { Database::Up } else { Database::Down };
+        }
+    }
+
+    /// Damage was found in the database, which nothing but an operator ends.
+    pub fn set_database_damaged(&self) {
+        self.obstacles().database = Database::Damaged;
     }
 
     /// Why telemetry cannot be taken; `None` when it can.
@@ -41,10 +58,12 @@ impl Readiness {
             Some("stopping")
         } else if !obstacles.started {
             Some("starting")
-        } else if obstacles.database_down {
-            Some("the database does not answer")
         } else {
-            None
+            match obstacles.database {
+                Database::Up => None,
+                Database::Down => Some("the database does not answer"),
+                Database::Damaged => Some("the database is damaged, see the log"),
+            }
         }
     }
 

@@ -86,6 +86,15 @@ async fn readiness_says_why_not_and_liveness_never_minds() {
         (503, "not ready: the database does not answer\n".to_owned())
     );
     state.readiness.set_database_up(true);
+    state.readiness.set_database_damaged();
+    state.readiness.set_database_up(true);
+    assert_eq!(
+        text(&state, "GET /readyz").await,
+        (
+            503,
+            "not ready: the database is damaged, see the log\n".to_owned()
+        )
+    );
     state.readiness.set_draining();
     assert_eq!(
         text(&state, "GET /readyz").await,

@@ -11,14 +11,14 @@ use crate::store::{
 
 /// See [`crate::store::migrate::up`].
 pub(in crate::store) async fn up(path: &str) -> Result<Vec<i64>, StoreError> {
-    let (path, _lock) = open::prepare(path).await?;
+    let (path, _lock) = open::prepare_to_migrate(path).await?;
     let mut connection = open::open_ours(&path, &open::writer_options(&path)).await?;
     run_up(&mut connection).await
 }
 
 /// See [`crate::store::migrate::down`].
 pub(in crate::store) async fn down(path: &str) -> Result<Option<i64>, StoreError> {
-    let (path, _lock) = open::prepare(path).await?;
+    let (path, _lock) = open::prepare_to_migrate(path).await?;
     let mut connection = open::open_ours(&path, &open::writer_options(&path)).await?;
     let applied = applied_versions(&mut connection).await?;
     let Some((&latest, before)) = applied.split_last() else {

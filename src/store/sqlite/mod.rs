@@ -1,5 +1,6 @@
 //! The embedded database: one file, one writer in one process, any number of readers.
 
+mod check;
 mod chunks;
 mod file;
 mod ingest;
@@ -14,7 +15,7 @@ use std::{
 use async_trait::async_trait;
 use sqlx::{Connection, Sqlite, SqlitePool, sqlite::SqliteConnectOptions};
 
-use self::ingest::SqliteIngest;
+use self::{check::Checked, ingest::SqliteIngest};
 use super::{Ingest, ReadsSql, SqlReader, Store, StoreError, error::During};
 
 /// A store in an SQLite file.
@@ -30,6 +31,8 @@ pub struct SqliteStore {
 /// What only the process that serves the file has.
 struct Writing {
     options: SqliteConnectOptions,
+    /// How far the file was looked at when it was opened.
+    checked: Checked,
     /// Held until the store is dropped: no second process may serve the file.
     _lock: File,
 }
@@ -83,6 +86,20 @@ impl Store for SqliteStore {
             .await
             .map(drop)
             .during("ping")
+    }
+
+    async fn finish_check(&self) -> Result<(), StoreError> {
+        let checked = self.writing.as_ref().map(|writing| writing.checked);
+        if checked != Some(Checked::InPart) {
+            return Ok(());
+        }
+        tracing::info!("the database file is large: it is looked for damage in the background");
+        let options = open::reader_options(&self.path);
+        match check::check_to_the_end(&self.path, &options).await? {
+            Checked::Whole => tracing::info!("the database file has no damage"),
+            Checked::InPart => tracing::warn!("the database file could not be read to its end"),
+        }
+        Ok(())
     }
 
     fn user_hash_key(&self) -> [u8; 16] {

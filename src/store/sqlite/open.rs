@@ -10,7 +10,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{SqliteStore, Writing, file, migrate};
+use super::{
+    SqliteStore, Writing,
+    check::{Checked, damaged, quick_check},
+    file, migrate,
+};
 use crate::store::{
     SqlReader, StoreError,
     connect::{USER_KEY, new_user_key, parse_user_key},
@@ -26,16 +30,22 @@ const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 /// Readers work beside each other; four keep a dashboard and a page busy.
 const READERS: u32 = 4;
 
-/// How long `quick_check` may take at start.
+/// How long the start looks for damage; what is left is looked at in the background.
 const QUICK_CHECK_TIME: Duration = Duration::from_secs(2);
-
-/// SQLite asks whether to go on every so many instructions of its machine.
-const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
 
 impl SqliteStore {
     /// Opens the file to serve from it; creates it when it is missing.
     pub(in crate::store) async fn open(path: &str, migrate: bool) -> Result<Self, StoreError> {
-        let (path, lock) = prepare(path).await?;
+        Self::open_checked(path, migrate, QUICK_CHECK_TIME).await
+    }
+
+    /// The same, with the time for looking for damage.
+    pub(crate) async fn open_checked(
+        path: &str,
+        migrate: bool,
+        check_time: Duration,
+    ) -> Result<Self, StoreError> {
+        let (path, lock, checked) = prepare(path, check_time).await?;
         let options = writer_options(&path);
         let mut connection = open_ours(&path, &options).await?;
         if migrate {
@@ -57,6 +67,7 @@ impl SqliteStore {
             user_key,
             writing: Some(Writing {
                 options,
+                checked,
                 _lock: lock,
             }),
         })
@@ -102,18 +113,28 @@ pub(super) async fn read_beside(
     Ok(Some((path, connection)))
 }
 
-/// Checks the place and takes the lock.
-pub(super) async fn prepare(path: &str) -> Result<(PathBuf, std::fs::File), StoreError> {
+/// Checks the place and takes the lock, for a migration.
+pub(super) async fn prepare_to_migrate(path: &str) -> Result<(PathBuf, std::fs::File), StoreError> {
+    let (path, lock, _) = prepare(path, QUICK_CHECK_TIME).await?;
+    Ok((path, lock))
+}
+
+async fn prepare(
+    path: &str,
+    check_time: Duration,
+) -> Result<(PathBuf, std::fs::File, Checked), StoreError> {
     let path = absolute(path)?;
     let lock = file::lock(&path)?;
-    if file::check_header(&path)? {
-        let mut connection = connection(&plain_options(&path))
-            .await
-            .map_err(|error| at_open(&path, error))?;
-        check_ours(&path, &mut connection).await?;
-        quick_check(&path, &mut connection).await?;
+    if !file::check_header(&path)? {
+        return Ok((path, lock, Checked::Whole));
     }
-    Ok((path, lock))
+    let mut connection = connection(&plain_options(&path))
+        .await
+        .map_err(|error| at_open(&path, error))?;
+    check_ours(&path, &mut connection).await?;
+    let deadline = Instant::now() + check_time;
+    let checked = quick_check(&path, &mut connection, move || Instant::now() < deadline).await?;
+    Ok((path, lock, checked))
 }
 
 /// Opens the file for writing; a new one becomes ours with its first transaction.
@@ -155,7 +176,7 @@ pub(super) async fn connection(
     SqliteConnection::connect_with(options).await
 }
 
-fn reader_options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn reader_options(path: &Path) -> SqliteConnectOptions {
     plain_options(path)
         .read_only(true)
         .pragma("query_only", "ON")
@@ -226,36 +247,6 @@ fn check_version(version: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Reads as much of the file as the time allows.
-async fn quick_check(path: &Path, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let deadline = Instant::now() + QUICK_CHECK_TIME;
-    connection
-        .lock_handle()
-        .await
-        .map_err(|error| at_open(path, error))?
-        .set_progress_handler(INSTRUCTIONS_BETWEEN_CHECKS, move || {
-            Instant::now() < deadline
-        });
-    let finding = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)")
-        .fetch_one(&mut *connection)
-        .await;
-    connection
-        .lock_handle()
-        .await
-        .map_err(|error| at_open(path, error))?
-        .remove_progress_handler();
-    match finding {
-        Ok(finding) if finding == "ok" => Ok(()),
-        Ok(finding) => Err(damaged(path, &finding)),
-        Err(error) => match StoreError::of("quick_check", error) {
-            // The time was up, or somebody else is writing.
-            StoreError::Unavailable { .. } => Ok(()),
-            StoreError::Broken { source, .. } => Err(damaged(path, &source.to_string())),
-            error => Err(error),
-        },
-    }
-}
-
 /// Whether the schema is the one that this program works with.
 async fn check_schema(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let applied = migrate::applied_versions(connection).await?;
@@ -318,14 +309,6 @@ pub(super) fn at_open(path: &Path, source: sqlx::Error) -> StoreError {
         (_, StoreError::Broken { source, .. }) => damaged(path, &source.to_string()),
         (_, error) => error,
     }
-}
-
-fn damaged(path: &Path, finding: &str) -> StoreError {
-    StoreError::Corrupt(format!(
-        "the database {} is damaged ({finding}): keep a copy of it, then restore it from a backup \
-         or try `sqlite3 {0} .recover`",
-        path.display()
-    ))
 }
 
 #[cfg(test)]
