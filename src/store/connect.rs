@@ -111,13 +111,7 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<SharedStore, StoreEr
 pub async fn connect_reader(settings: &DatabaseSettings) -> Result<SharedStore, StoreError> {
     Ok(match settings.kind()? {
         Kind::Sqlite(path) => Arc::new(SqliteStore::open_reader(path).await?),
-        Kind::Postgres => {
-            let settings = DatabaseSettings {
-                migrate: false,
-                ..settings.clone()
-            };
-            Arc::new(PostgresStore::open(&settings).await?)
-        }
+        Kind::Postgres => Arc::new(PostgresStore::open_reader(settings).await?),
     })
 }
 
@@ -127,6 +121,11 @@ pub(super) fn without_secrets(url: &str) -> String {
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
     format!("{scheme}://{rest}")
+}
+
+/// The answer to whoever wants to write where only reading was asked for.
+pub(super) fn opened_for_reading(place: &str) -> StoreError {
+    StoreError::Configuration(format!("{place} was opened for reading only"))
 }
 
 /// A new user key, in hexadecimal.

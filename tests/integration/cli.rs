@@ -2,6 +2,10 @@
 
 use std::process::{Command, Output};
 
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use super::databases::{Database, Kind};
+
 /// Runs the program in an empty folder with this environment and nothing else.
 fn redspan(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -65,4 +69,67 @@ fn wrong_usage_is_64_and_help_is_0() {
     let (code, version, _) = redspan(&["--version"], &[]);
     assert_eq!(code, 0);
     assert!(version.starts_with(concat!("redspan ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn migrating_up_and_down_says_what_was_done_and_nothing_else() {
+    let database = Database::new(Kind::Postgres);
+    for (command, said) in [
+        ("up", "applied 0001\napplied 0002\napplied 0003\n"),
+        ("up", "the schema is up to date\n"),
+        ("down", "took back 0003\n"),
+        ("up", "applied 0003\n"),
+    ] {
+        let output = redspan(&["migrate", command], &database.environment());
+        assert_eq!(output, (0, said.to_owned(), String::new()), "{command}");
+    }
+}
+
+/// Runs a statement as the owner of a PostgreSQL database.
+fn as_owner(database: &Database, sql: String) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            let mut connection = PgConnection::connect(&database.url).await.unwrap();
+            connection.execute(AssertSqlSafe(sql)).await.unwrap();
+            connection.close().await.unwrap();
+        });
+}
+
+#[test]
+fn a_role_without_privileges_is_told_what_to_run_and_that_is_enough() {
+    let database = Database::new(Kind::Postgres);
+    let name = database.url.split('?').next().unwrap();
+    let name = name.rsplit_once('/').unwrap().1;
+    let role = format!("newcomer_of_{name}");
+    let as_role = database.url.replace("redspan@", &format!("{role}@"));
+    let environment = [
+        ("REDSPAN_DATABASE_URL", as_role.as_str()),
+        ("REDSPAN_OTLP_HTTP_LISTEN", "127.0.0.1:0"),
+        ("REDSPAN_HTTP_LISTEN", "127.0.0.1:0"),
+    ];
+    as_owner(&database, format!("CREATE ROLE {role} LOGIN"));
+    for (schema, missing, grant) in [
+        ("redspan", "make the schema redspan", "CREATE ON DATABASE"),
+        ("theirs", "tables in the schema theirs", "CREATE ON SCHEMA"),
+    ] {
+        let environment = [&environment[..], &[("REDSPAN_DATABASE_SCHEMA", schema)]].concat();
+        if schema == "theirs" {
+            as_owner(&database, "CREATE SCHEMA theirs".to_owned());
+        }
+        let mut sentence = String::new();
+        for command in [&["migrate", "up"][..], &["serve"]] {
+            let (code, _, stderr) = redspan(command, &environment);
+            assert_eq!(code, 64, "{stderr}");
+            for words in [missing, grant, &role, name] {
+                assert!(stderr.contains(words), "{words}: {stderr}");
+            }
+            sentence = stderr;
+        }
+        as_owner(&database, sentence.split('`').nth(1).unwrap().to_owned());
+        let (code, _, stderr) = redspan(&["migrate", "up"], &environment);
+        assert_eq!((code, stderr.as_str()), (0, ""));
+    }
 }

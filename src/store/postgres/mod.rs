@@ -12,16 +12,26 @@ use sqlx::{PgPool, Postgres, postgres::PgConnectOptions};
 
 use self::ingest::PostgresIngest;
 use super::{
-    Ingest, ReadsSql, SqlReader, Store, StoreError, connect::without_secrets, error::During,
+    Ingest, ReadsSql, SqlReader, Store, StoreError,
+    connect::{opened_for_reading, without_secrets},
+    error::During,
 };
 
 /// A store in a PostgreSQL schema.
 pub struct PostgresStore {
     place: String,
     access: Access,
+    purpose: Use,
     readers: PgPool,
     reader: SqlReader<Postgres>,
     user_key: [u8; 16],
+}
+
+/// What the schema was opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Serving,
+    Reading,
 }
 
 /// All that a new connection needs.
@@ -65,6 +75,9 @@ impl Store for PostgresStore {
     }
 
     async fn writer(&self) -> Result<Box<dyn Ingest>, StoreError> {
+        if self.purpose == Use::Reading {
+            return Err(opened_for_reading(&self.describe()));
+        }
         Ok(Box::new(PostgresIngest::open(&self.access).await?))
     }
 

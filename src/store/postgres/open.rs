@@ -7,7 +7,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{Access, PostgresStore, migrate};
+use super::{Access, PostgresStore, Use, migrate};
 use crate::store::{
     DatabaseSettings, SqlReader, StoreError,
     connect::{USER_KEY, new_user_key, parse_user_key},
@@ -110,27 +110,63 @@ impl Access {
 impl PostgresStore {
     /// Opens the schema; creates it when that is asked for.
     pub(in crate::store) async fn open(settings: &DatabaseSettings) -> Result<Self, StoreError> {
-        let access = Access::of(settings)?;
-        if settings.migrate {
-            migrate::run_up(&access).await.map_err(at_open)?;
-        }
-        let mut connection = access.connect().await.map_err(at_open)?;
-        let applied = migrate::applied_versions(&mut connection).await?;
-        check(&POSTGRES, &applied)?;
-        let user_key = make_user_key(&mut connection)
-            .await
-            .during("read the user key")?;
-        let user_key = parse_user_key(&user_key)?;
+        let opened = async {
+            let access = Access::of(settings)?;
+            if settings.migrate {
+                migrate::run_up(&access).await?;
+            }
+            let mut connection = connect_checked(&access).await?;
+            make_user_key(&mut connection)
+                .await
+                .during("make the user key")?;
+            let user_key = read_user_key(&mut connection).await?.ok_or_else(|| {
+                StoreError::Corrupt(format!("the setting {USER_KEY} has gone from the database"))
+            })?;
+            Self::on(settings, access, connection, user_key, Use::Serving).await
+        };
+        opened.await.map_err(at_open)
+    }
+
+    /// Opens a schema that is there for reading only, and changes nothing in it.
+    pub(in crate::store) async fn open_reader(
+        settings: &DatabaseSettings,
+    ) -> Result<Self, StoreError> {
+        let opened = async {
+            let access = Access::of(settings)?;
+            let mut connection = connect_checked(&access).await?;
+            // Migrated, but never served: nobody is counted yet.
+            let user_key = read_user_key(&mut connection).await?.unwrap_or_default();
+            Self::on(settings, access, connection, user_key, Use::Reading).await
+        };
+        opened.await.map_err(at_open)
+    }
+
+    async fn on(
+        settings: &DatabaseSettings,
+        access: Access,
+        connection: PgConnection,
+        user_key: [u8; 16],
+        purpose: Use,
+    ) -> Result<Self, StoreError> {
         let readers = readers(&access, settings.connections).await?;
         connection.close().await.during("connect")?;
         Ok(Self {
             place: settings.url.clone(),
             access,
+            purpose,
             reader: SqlReader::new(readers.clone()),
             readers,
             user_key,
         })
     }
+}
+
+/// A connection to a schema of this version.
+async fn connect_checked(access: &Access) -> Result<PgConnection, StoreError> {
+    let mut connection = access.connect().await?;
+    let applied = migrate::applied_versions(&mut connection).await?;
+    check(&POSTGRES, &applied)?;
+    Ok(connection)
 }
 
 async fn readers(access: &Access, connections: u32) -> Result<sqlx::PgPool, StoreError> {
@@ -223,24 +259,33 @@ fn refused(sentence: String) -> sqlx::Error {
     sqlx::Error::Configuration(sentence.into())
 }
 
-async fn make_user_key(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
-    const INSERT: &str =
+async fn make_user_key(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    const SQL: &str =
         "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-    const READ: &str = "SELECT value FROM settings WHERE name = $1";
     let mut transaction = connection.begin().await?;
-    sqlx::query(INSERT)
+    sqlx::query(SQL)
         .bind(USER_KEY)
         .bind(new_user_key())
         .persistent(false)
         .execute(&mut *transaction)
         .await?;
-    let key = sqlx::query_scalar(READ)
-        .bind(USER_KEY)
-        .persistent(false)
-        .fetch_one(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    Ok(key)
+    transaction.commit().await
+}
+
+async fn read_user_key(connection: &mut PgConnection) -> Result<Option<[u8; 16]>, StoreError> {
+    const SQL: &str = "SELECT value FROM settings WHERE name = $1";
+    let read = async {
+        let mut transaction = connection.begin().await?;
+        let key: Option<String> = sqlx::query_scalar(SQL)
+            .bind(USER_KEY)
+            .persistent(false)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok::<_, sqlx::Error>(key)
+    };
+    let key = read.await.during("read the user key")?;
+    key.as_deref().map(parse_user_key).transpose()
 }
 
 /// Runs something that must answer in time.
@@ -264,11 +309,11 @@ pub(super) async fn script(
 }
 
 /// What an error means while the program starts: wrong names and passwords are settings then.
-fn at_open(error: StoreError) -> StoreError {
+pub(super) fn at_open(error: StoreError) -> StoreError {
     match error {
         StoreError::Unavailable { during, source, .. } if is_wrong_setting(&source) => {
             StoreError::Configuration(format!(
-                "the database refuses the connection ({during}): {source}"
+                "the database refuses what redspan needs ({during}): {source}"
             ))
         }
         error => error,

@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use sqlx::{Connection, Sqlite, SqlitePool, sqlite::SqliteConnectOptions};
 
 use self::{check::Checked, ingest::SqliteIngest};
-use super::{Ingest, ReadsSql, SqlReader, Store, StoreError, error::During};
+use super::{
+    Ingest, ReadsSql, SqlReader, Store, StoreError, connect::opened_for_reading, error::During,
+};
 
 /// A store in an SQLite file.
 pub struct SqliteStore {
@@ -71,10 +73,7 @@ impl Store for SqliteStore {
 
     async fn writer(&self) -> Result<Box<dyn Ingest>, StoreError> {
         let Some(writing) = &self.writing else {
-            return Err(StoreError::Configuration(format!(
-                "{} was opened for reading only",
-                self.path.display()
-            )));
+            return Err(opened_for_reading(&self.describe()));
         };
         Ok(Box::new(SqliteIngest::open(&writing.options).await?))
     }

@@ -55,6 +55,7 @@ impl SqliteStore {
         let user_key = make_user_key(&mut connection)
             .await
             .map_err(|error| at_open(&path, error))?;
+        let user_key = parse_user_key(&user_key)?;
         let readers = readers(&path).await?;
         connection
             .close()
@@ -81,12 +82,11 @@ impl SqliteStore {
             )));
         };
         check_schema(&mut connection).await?;
-        let user_key = match read_user_key(&mut connection).await {
-            Ok(user_key) => parse_user_key(&user_key)?,
-            // Migrated, but never served: there is nobody yet to count.
-            Err(sqlx::Error::RowNotFound) => [0; 16],
-            Err(error) => return Err(at_open(&path, error)),
-        };
+        let user_key = read_user_key(&mut connection)
+            .await
+            .map_err(|error| at_open(&path, error))?;
+        // Migrated, but never served: nobody is counted yet.
+        let user_key = user_key.map_or(Ok([0; 16]), |key| parse_user_key(&key))?;
         let readers = readers(&path).await?;
         Ok(Self {
             path,
@@ -270,7 +270,7 @@ async fn text(
         .map_err(|error| at_open(path, error))
 }
 
-async fn make_user_key(connection: &mut SqliteConnection) -> Result<[u8; 16], sqlx::Error> {
+async fn make_user_key(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
     const SQL: &str =
         "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
     sqlx::query(SQL)
@@ -278,15 +278,16 @@ async fn make_user_key(connection: &mut SqliteConnection) -> Result<[u8; 16], sq
         .bind(new_user_key())
         .execute(&mut *connection)
         .await?;
-    let text = read_user_key(connection).await?;
-    parse_user_key(&text).map_err(|error| sqlx::Error::Decode(error.into()))
+    read_user_key(connection)
+        .await?
+        .ok_or(sqlx::Error::RowNotFound)
 }
 
-async fn read_user_key(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
+async fn read_user_key(connection: &mut SqliteConnection) -> Result<Option<String>, sqlx::Error> {
     const SQL: &str = "SELECT value FROM settings WHERE name = $1";
     sqlx::query_scalar(SQL)
         .bind(USER_KEY)
-        .fetch_one(connection)
+        .fetch_optional(connection)
         .await
 }
 

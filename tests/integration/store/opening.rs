@@ -55,15 +55,19 @@ fn a_reader_sees_what_the_server_commits_and_changes_nothing() {
     on_each_database(async |database| {
         let nothing = connect_reader(&database.settings()).await.err().unwrap();
         assert!(matches!(nothing, StoreError::Configuration(_)), "{nothing}");
+        migrate::up(&database.settings()).await.unwrap();
+        let unserved = connect_reader(&database.settings()).await.unwrap();
+        unserved.close().await;
+        let settings = "SELECT name FROM settings";
+        let in_schema = "SELECT name FROM redspan.settings";
+        assert!(rows(&database, settings, in_schema).await.is_empty());
         let store = connect(&database.settings()).await.unwrap();
         let mut writer = store.writer().await.unwrap();
         let reader = connect_reader(&database.settings()).await.unwrap();
         assert_eq!(reader.user_hash_key(), store.user_hash_key());
         commit(&mut *writer, &changes(&[error(1, 0, None)], &[])).await;
         assert!(reader.get_error_by_id(id(1)).await.unwrap().is_some());
-        if database.kind == Kind::Sqlite {
-            assert!(reader.writer().await.is_err());
-        }
+        assert!(reader.writer().await.is_err());
         // Also when nobody serves it.
         drop(writer);
         store.close().await;
@@ -230,6 +234,38 @@ fn a_server_that_cannot_be_used_is_said_in_a_sentence() {
         assert!(
             matches!(&refused, StoreError::Configuration(sentence)
                 if sentence.contains("synchronous_commit")),
+            "{refused}"
+        );
+    });
+}
+
+#[test]
+fn a_role_that_may_only_read_can_read() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let database = Database::new(Kind::Postgres);
+        let store = connect(&database.settings()).await.unwrap();
+        super::migrations::execute(
+            &database,
+            "DO $$ DECLARE role text := 'reader_of_' || current_database(); BEGIN \
+             EXECUTE format('CREATE ROLE %I LOGIN', role); \
+             EXECUTE format('GRANT USAGE ON SCHEMA redspan TO %I', role); \
+             EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA redspan TO %I', role); \
+             EXECUTE format('ALTER ROLE %I SET search_path = redspan', role); END $$",
+        )
+        .await;
+        let name = database.url.split('?').next().unwrap();
+        let role = format!("reader_of_{}@", name.rsplit_once('/').unwrap().1);
+        let as_reader = DatabaseSettings {
+            url: database.url.replace("redspan@", &role),
+            ..database.settings()
+        };
+        let reader = connect_reader(&as_reader).await.unwrap();
+        assert_eq!(reader.user_hash_key(), store.user_hash_key());
+        let refused = connect(&as_reader).await.err().unwrap();
+        assert!(
+            matches!(&refused, StoreError::Configuration(sentence)
+                if sentence.contains("permission denied")),
             "{refused}"
         );
     });
