@@ -2,8 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use uuid::Uuid;
-
 use crate::{
     clock,
     domain::{Timestamp, TraceKey},
@@ -48,13 +46,8 @@ impl Writer {
         connection.begin().await?;
         if !connection.hold_writer(&self.name, session.epoch).await? {
             connection.rollback().await;
-            self.name = format!("{}-{}", self.settings.name, Uuid::now_v7().simple());
-            tracing::warn!(
-                name = self.name,
-                "another process took this writer's name; going on under a new one"
-            );
+            self.lose_name();
             session.epoch = connection.claim_writer(&self.name).await?;
-            self.parts.metrics.data.reload(Vec::new());
             connection.begin().await?;
             connection.hold_writer(&self.name, session.epoch).await?;
         }
