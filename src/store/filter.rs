@@ -203,6 +203,55 @@ pub struct EndpointErrors {
     pub errors: i64,
 }
 
+/// How many errors happened in an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct HourErrors {
+    /// The hour.
+    pub hour: Hour,
+    /// Its errors.
+    pub errors: i64,
+}
+
+/// The errors of one group that match a filter, and what the latest of them says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupedErrors {
+    /// The group.
+    pub fingerprint: Fingerprint,
+    /// How many match.
+    pub errors: i64,
+    /// When the first of them happened.
+    pub first_seen_at: Timestamp,
+    /// When the latest of them happened.
+    pub last_seen_at: Timestamp,
+    /// The latest of them.
+    pub latest: LatestError,
+}
+
+/// What a list of groups tells of an error.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LatestError {
+    /// See [`crate::domain::ApiError::id`].
+    pub id: ErrorId,
+    /// See [`crate::domain::ApiError::service_name`].
+    pub service_name: String,
+    /// See [`crate::domain::ApiError::environment`].
+    pub environment: String,
+    /// See [`crate::domain::ApiError::endpoint`].
+    pub endpoint: String,
+    /// See [`crate::domain::ApiError::method`].
+    pub method: String,
+    /// See [`crate::domain::ApiError::severity`].
+    pub severity: Severity,
+    /// See [`crate::domain::ApiError::category`].
+    pub category: Category,
+    /// See [`crate::domain::ApiError::error_code`].
+    pub error_code: Option<String>,
+    /// See [`crate::domain::ApiError::error_message`].
+    pub error_message: String,
+}
+
 /// What is compared by `verify_aggregations`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -24,7 +24,7 @@ pub use connect::{DatabaseSettings, connect, connect_reader};
 pub use error::StoreError;
 pub use filter::{
     AggregationFilter, Check, Cursor, EndpointErrors, ErrorFilter, ErrorStats, GroupFilter,
-    Mismatch, NoCursor, Page, PageRequest, Verification,
+    GroupedErrors, HourErrors, LatestError, Mismatch, NoCursor, Page, PageRequest, Verification,
 };
 pub use new_error::{InvalidField, NewApiError};
 pub use reader::{Dialect, ReadsSql, SqlReader};
@@ -37,8 +37,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Aggregation, ApiError, ErrorGroup, ErrorId, Fingerprint, Hour, RequestDigest, Timestamp,
-    TraceKey,
+    Aggregation, ApiError, ErrorGroup, ErrorId, Fingerprint, Hour, RequestDigest, Sighting,
+    Timestamp, TraceKey,
 };
 
 /// One database, SQLite or PostgreSQL.
@@ -100,8 +100,28 @@ pub trait Reader: Send + Sync + 'static {
     /// One error, soft-deleted or not. The id of a row that turned out to be another's leads to that one.
     async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError>;
 
+    /// The ids from `first` to `last`, both included, that lead to an error; at most `limit`, in order.
+    async fn get_error_ids(
+        &self,
+        first: ErrorId,
+        last: ErrorId,
+        limit: u32,
+    ) -> Result<Vec<ErrorId>, StoreError>;
+
     /// Figures over the errors that match, computed by the database.
     async fn get_error_stats(&self, filter: &ErrorFilter) -> Result<ErrorStats, StoreError>;
+
+    /// The hours in which errors that match happened, in order. Of more than 10,000 the latest.
+    async fn get_errors_by_hour(&self, filter: &ErrorFilter)
+    -> Result<Vec<HourErrors>, StoreError>;
+
+    /// One page of the groups that have errors that match, last seen first, counted by the
+    /// database. Groups whose errors all fall outside the filter are left out.
+    async fn get_errors_by_group(
+        &self,
+        filter: &ErrorFilter,
+        page: &PageRequest,
+    ) -> Result<Page<GroupedErrors>, StoreError>;
 
     /// One page of hours, latest first.
     async fn get_aggregations(
@@ -116,6 +136,15 @@ pub trait Reader: Send + Sync + 'static {
         filter: &GroupFilter,
         page: &PageRequest,
     ) -> Result<Page<ErrorGroup>, StoreError>;
+
+    /// One group.
+    async fn get_group(&self, fingerprint: &Fingerprint) -> Result<Option<ErrorGroup>, StoreError>;
+
+    /// What is remembered of a service's part of a trace, in order of arrival; empty when nothing is.
+    async fn get_sightings(&self, trace: TraceKey) -> Result<Vec<Sighting>, StoreError>;
+
+    /// The latest hour of which requests are counted.
+    async fn latest_request_hour(&self) -> Result<Option<Hour>, StoreError>;
 
     /// Proves, in one snapshot, that every hour counts what its rows say, and tells where it does
     /// not. Without a range also that groups and data counters do. The one read without time limit.

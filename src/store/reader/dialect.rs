@@ -66,6 +66,9 @@ pub trait Dialect: Database {
     /// The same for a category.
     const CATEGORY: [&'static str; 2];
 
+    /// SQL for the hour in which an error happened.
+    const CREATED_HOUR: &'static str;
+
     /// Sorts text by its bytes, whatever the database's locale.
     const BY_BYTES: &'static str;
 
@@ -137,6 +140,9 @@ impl Dialect for Sqlite {
     ];
     const SEVERITY: [&'static str; 2] = ["", ""];
     const CATEGORY: [&'static str; 2] = ["", ""];
+    // The remainder of a time before 1970 is negative.
+    const CREATED_HOUR: &'static str =
+        "created_at - (created_at % 3600000000 + 3600000000) % 3600000000";
     const BY_BYTES: &'static str = "COLLATE BINARY";
 
     values_and_rows!();
@@ -166,6 +172,7 @@ impl Dialect for Postgres {
     const HAS_TAG: [&'static str; 2] = ["tags @> jsonb_build_array(CAST(", " AS TEXT))"];
     const SEVERITY: [&'static str; 2] = ["CAST(CAST(", " AS TEXT) AS error_severity)"];
     const CATEGORY: [&'static str; 2] = ["CAST(CAST(", " AS TEXT) AS error_category)"];
+    const CREATED_HOUR: &'static str = "date_trunc('hour', created_at, 'UTC')";
     const BY_BYTES: &'static str = "COLLATE \"C\"";
 
     values_and_rows!();

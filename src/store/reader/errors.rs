@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    domain::{ApiError, Category, ErrorId, Severity, Timestamp, TraceKey},
-    store::{Cursor, EndpointErrors, ErrorFilter, ErrorStats, Page, PageRequest, StoreError},
+    domain::{ApiError, Category, ErrorId, Severity, Sighting, Timestamp, TraceKey},
+    store::{
+        Cursor, EndpointErrors, ErrorFilter, ErrorStats, HourErrors, Page, PageRequest, StoreError,
+    },
 };
 
 use super::{
@@ -18,6 +20,9 @@ use super::{
 
 /// Rows that lead from one to the next at most; far more than merges ever make.
 const MAX_REDIRECTS: i64 = 64;
+
+/// Hours that are counted at most: more than a year.
+const MAX_HOURS: i64 = 10_000;
 
 impl<DB: Dialect> SqlReader<DB> {
     /// See [`crate::store::Reader::get_errors`].
@@ -75,6 +80,93 @@ impl<DB: Dialect> SqlReader<DB> {
             .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
         Ok(errors.into_iter().next())
+    }
+
+    /// See [`crate::store::Reader::get_error_ids`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_error_ids(
+        &self,
+        first: ErrorId,
+        last: ErrorId,
+        limit: u32,
+    ) -> Result<Vec<ErrorId>, StoreError> {
+        const DURING: &str = "looking for ids of errors";
+        let mut statement = Statement::<DB>::new("SELECT id FROM api_errors");
+        statement
+            .with(" WHERE id BETWEEN ", first)
+            .with(" AND ", last)
+            .push(" UNION SELECT id FROM error_redirects")
+            .with(" WHERE id BETWEEN ", first)
+            .with(" AND ", last)
+            .with(" ORDER BY id LIMIT ", i64::from(limit));
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let ids = statement
+            .all(&mut snapshot, |row| DB::get(row, "id"))
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
+        end(snapshot).await;
+        Ok(ids)
+    }
+
+    /// See [`crate::store::Reader::get_errors_by_hour`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_errors_by_hour(
+        &self,
+        filter: &ErrorFilter,
+    ) -> Result<Vec<HourErrors>, StoreError> {
+        const DURING: &str = "counting errors by hour";
+        let mut statement = Statement::<DB>::new("SELECT ");
+        statement
+            .push(DB::CREATED_HOUR)
+            .push(" AS hour, COUNT(*) AS errors FROM api_errors");
+        matching(&mut statement, filter);
+        statement
+            .push(" GROUP BY 1 ORDER BY 1 DESC")
+            .with(" LIMIT ", MAX_HOURS);
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let mut hours = statement
+            .all(&mut snapshot, |row| {
+                Ok(HourErrors {
+                    hour: DB::get(row, "hour")?,
+                    errors: DB::get(row, "errors")?,
+                })
+            })
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
+        end(snapshot).await;
+        hours.reverse();
+        Ok(hours)
+    }
+
+    /// See [`crate::store::Reader::get_sightings`].
+    ///
+    /// # Errors
+    /// When the database cannot answer, or what it holds is damaged.
+    pub async fn get_sightings(&self, trace: TraceKey) -> Result<Vec<Sighting>, StoreError> {
+        const DURING: &str = "reading a trace";
+        let mut statement = Statement::<DB>::new("SELECT sightings FROM error_traces");
+        statement.with(" WHERE trace_key = ", trace);
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let texts: Vec<String> = statement
+            .all(&mut snapshot, |row| DB::get(row, "sightings"))
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
+        end(snapshot).await;
+        let Some(text) = texts.into_iter().next() else {
+            return Ok(Vec::new());
+        };
+        serde_json::from_str(&text).map_err(|error| {
+            StoreError::Corrupt(format!(
+                "the sightings of error_traces {trace} cannot be read: {error}"
+            ))
+        })
     }
 
     /// See [`crate::store::Reader::get_error_stats`].
@@ -242,7 +334,7 @@ impl<DB: Dialect> SqlReader<DB> {
 }
 
 /// Adds the WHERE clause of a filter over `api_errors`.
-fn matching<DB: Dialect>(statement: &mut Statement<DB>, filter: &ErrorFilter) {
+pub(super) fn matching<DB: Dialect>(statement: &mut Statement<DB>, filter: &ErrorFilter) {
     statement
         .push(if filter.include_deleted {
             " WHERE TRUE"

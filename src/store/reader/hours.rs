@@ -1,8 +1,8 @@
-//! Hours and groups: what is counted already.
+//! Hours: what is counted already.
 
 use crate::{
-    domain::{Aggregation, AggregationId, ErrorGroup, Hour},
-    store::{AggregationFilter, Cursor, GroupFilter, Page, PageRequest, StoreError},
+    domain::{Aggregation, AggregationId, Hour},
+    store::{AggregationFilter, Cursor, Page, PageRequest, StoreError},
 };
 
 use super::{
@@ -10,8 +10,8 @@ use super::{
     dialect::Dialect,
     dialect::Limit,
     end, into_page,
-    rows::{AGGREGATION_COLUMNS, GROUP_COLUMNS, aggregation, error_group},
-    statement::{Statement, as_stored},
+    rows::{AGGREGATION_COLUMNS, aggregation},
+    statement::Statement,
 };
 
 impl<DB: Dialect> SqlReader<DB> {
@@ -65,44 +65,6 @@ impl<DB: Dialect> SqlReader<DB> {
         Ok(into_page(hours, page, |hour| Cursor {
             at: hour.hour_bucket.start(),
             id: hour.id.to_string(),
-        }))
-    }
-
-    /// See [`crate::store::Reader::get_groups`].
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn get_groups(
-        &self,
-        filter: &GroupFilter,
-        page: &PageRequest,
-    ) -> Result<Page<ErrorGroup>, StoreError> {
-        const DURING: &str = "reading groups";
-        let mut statement = Statement::<DB>::new("SELECT ");
-        statement
-            .push(GROUP_COLUMNS)
-            .push(" FROM error_groups WHERE TRUE")
-            .when(" AND status = ", filter.status)
-            .when_text(" AND service_name = ", filter.service_name.as_deref())
-            .when(" AND last_seen_at >= ", filter.since);
-        if let Some(after) = &page.after {
-            statement
-                .with(" AND (last_seen_at, fingerprint) < (", after.at)
-                .with(", ", as_stored(&after.id).into_owned())
-                .push(")");
-        }
-        statement.push(" ORDER BY last_seen_at DESC, fingerprint DESC");
-        bound_page(&mut statement, page);
-
-        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
-        let groups = statement
-            .all(&mut snapshot, error_group::<DB>)
-            .await
-            .map_err(|error| StoreError::of(DURING, error))?;
-        end(snapshot).await;
-        Ok(into_page(groups, page, |group| Cursor {
-            at: group.last_seen_at,
-            id: group.fingerprint.0.clone(),
         }))
     }
 
@@ -164,5 +126,23 @@ impl<DB: Dialect> SqlReader<DB> {
             .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
         Ok(hours)
+    }
+
+    /// See [`crate::store::Reader::latest_request_hour`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn latest_request_hour(&self) -> Result<Option<Hour>, StoreError> {
+        const DURING: &str = "reading the latest hour of requests";
+        let statement = Statement::<DB>::new(
+            "SELECT hour_bucket FROM request_totals ORDER BY hour_bucket DESC LIMIT 1",
+        );
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let hours = statement
+            .all(&mut snapshot, |row| DB::get(row, "hour_bucket"))
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
+        end(snapshot).await;
+        Ok(hours.into_iter().next())
     }
 }

@@ -3,6 +3,7 @@
 
 mod dialect;
 mod errors;
+mod groups;
 mod hours;
 pub(super) mod rows;
 mod statement;
@@ -17,12 +18,13 @@ use statement::Statement;
 use uuid::Uuid;
 
 use crate::domain::{
-    Aggregation, ApiError, Category, ErrorGroup, ErrorId, Hour, Severity, Timestamp, TraceKey,
+    Aggregation, ApiError, Category, ErrorGroup, ErrorId, Fingerprint, Hour, Severity, Sighting,
+    Timestamp, TraceKey,
 };
 
 use super::{
-    AggregationFilter, Cursor, ErrorFilter, ErrorStats, GroupFilter, Page, PageRequest, Reader,
-    StoreError, Verification,
+    AggregationFilter, Cursor, ErrorFilter, ErrorStats, GroupFilter, GroupedErrors, HourErrors,
+    Page, PageRequest, Reader, StoreError, Verification,
 };
 
 /// Reads from one database. Every method sees one state of it.
@@ -80,6 +82,42 @@ impl<T: ReadsSql> Reader for T {
 
     async fn get_error_stats(&self, filter: &ErrorFilter) -> Result<ErrorStats, StoreError> {
         self.reader().get_error_stats(filter).await
+    }
+
+    async fn get_error_ids(
+        &self,
+        first: ErrorId,
+        last: ErrorId,
+        limit: u32,
+    ) -> Result<Vec<ErrorId>, StoreError> {
+        self.reader().get_error_ids(first, last, limit).await
+    }
+
+    async fn get_errors_by_hour(
+        &self,
+        filter: &ErrorFilter,
+    ) -> Result<Vec<HourErrors>, StoreError> {
+        self.reader().get_errors_by_hour(filter).await
+    }
+
+    async fn get_errors_by_group(
+        &self,
+        filter: &ErrorFilter,
+        page: &PageRequest,
+    ) -> Result<Page<GroupedErrors>, StoreError> {
+        self.reader().get_errors_by_group(filter, page).await
+    }
+
+    async fn get_group(&self, fingerprint: &Fingerprint) -> Result<Option<ErrorGroup>, StoreError> {
+        self.reader().get_group(fingerprint).await
+    }
+
+    async fn get_sightings(&self, trace: TraceKey) -> Result<Vec<Sighting>, StoreError> {
+        self.reader().get_sightings(trace).await
+    }
+
+    async fn latest_request_hour(&self) -> Result<Option<Hour>, StoreError> {
+        self.reader().latest_request_hour().await
     }
 
     async fn get_aggregations(

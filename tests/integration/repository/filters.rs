@@ -1,10 +1,15 @@
 //! Each filter, against a plain loop over the rows; figures, against a count by hand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use redspan::{
-    domain::{ApiError, Category, Severity, TraceId},
-    store::{ErrorFilter, ErrorStats, NewApiError},
+    domain::{ApiError, Category, Fingerprint, Hour, Severity, TraceId},
+    store::{
+        ErrorFilter, ErrorStats, GroupedErrors, HourErrors, LatestError, NewApiError, PageRequest,
+    },
 };
 
 use super::{World, new_error, newest_first};
@@ -270,6 +275,67 @@ fn count(rows: &[ApiError]) -> ErrorStats {
     stats
 }
 
+/// Hours with their errors, in order, counted by hand.
+fn by_hour(rows: &[ApiError]) -> Vec<HourErrors> {
+    let mut hours = BTreeMap::<Hour, i64>::new();
+    for row in rows {
+        *hours.entry(row.hour()).or_default() += 1;
+    }
+    let hours = hours.into_iter();
+    hours
+        .map(|(hour, errors)| HourErrors { hour, errors })
+        .collect()
+}
+
+/// Groups with their errors, last seen first, counted by hand from rows that come newest first.
+fn by_group(rows: &[ApiError]) -> Vec<GroupedErrors> {
+    let mut groups = BTreeMap::<&Fingerprint, Vec<&ApiError>>::new();
+    for row in rows {
+        groups.entry(&row.fingerprint).or_default().push(row);
+    }
+    let mut groups: Vec<_> = groups
+        .into_iter()
+        .map(|(fingerprint, rows)| GroupedErrors {
+            fingerprint: fingerprint.clone(),
+            errors: i64::try_from(rows.len()).unwrap(),
+            first_seen_at: rows[rows.len() - 1].created_at,
+            last_seen_at: rows[0].created_at,
+            latest: LatestError {
+                id: rows[0].id,
+                service_name: rows[0].service_name.clone(),
+                environment: rows[0].environment.clone(),
+                endpoint: rows[0].endpoint.clone(),
+                method: rows[0].method.clone(),
+                severity: rows[0].severity,
+                category: rows[0].category,
+                error_code: rows[0].error_code.clone(),
+                error_message: rows[0].error_message.clone(),
+            },
+        })
+        .collect();
+    groups.sort_by_key(|group| Reverse((group.last_seen_at, group.fingerprint.0.clone())));
+    groups
+}
+
+/// Every group that matches, read in pages of three.
+async fn groups(world: &World, filter: &ErrorFilter) -> Vec<GroupedErrors> {
+    let mut groups = Vec::new();
+    let mut page = PageRequest::first(3);
+    loop {
+        let read = world
+            .store
+            .get_errors_by_group(filter, &page)
+            .await
+            .unwrap();
+        assert!(read.items.len() <= 3);
+        groups.extend(read.items);
+        match read.next {
+            Some(next) => page = PageRequest::after(3, next),
+            None => return groups,
+        }
+    }
+}
+
 #[test]
 fn every_filter_finds_what_a_plain_loop_finds_and_figures_equal_a_count_by_hand() {
     on_each_database(async |database| {
@@ -317,6 +383,13 @@ fn every_filter_finds_what_a_plain_loop_finds_and_figures_equal_a_count_by_hand(
             assert_eq!(world.all(&filter).await, expected, "{filter:?}");
             let stats = world.errors.get_error_stats(&filter).await.unwrap();
             assert_eq!(stats, count(&expected), "{filter:?}");
+            let hours = world.store.get_errors_by_hour(&filter).await.unwrap();
+            assert_eq!(hours, by_hour(&expected), "{filter:?}");
+            assert_eq!(
+                groups(&world, &filter).await,
+                by_group(&expected),
+                "{filter:?}"
+            );
         }
         let unresolved = world.store.unresolved().await.unwrap();
         let expected = rows

@@ -1,0 +1,155 @@
+//! Groups: as they are counted already, and counted anew under a filter.
+
+use crate::{
+    domain::{ErrorGroup, Fingerprint},
+    store::{
+        Cursor, ErrorFilter, GroupFilter, GroupedErrors, LatestError, Page, PageRequest, StoreError,
+    },
+};
+
+use super::{
+    SqlReader, bound_page,
+    dialect::Dialect,
+    dialect::Limit,
+    end,
+    errors::matching,
+    into_page,
+    rows::{GROUP_COLUMNS, error_group},
+    statement::{Statement, as_stored},
+};
+
+impl<DB: Dialect> SqlReader<DB> {
+    /// See [`crate::store::Reader::get_groups`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_groups(
+        &self,
+        filter: &GroupFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ErrorGroup>, StoreError> {
+        const DURING: &str = "reading groups";
+        let mut statement = Statement::<DB>::new("SELECT ");
+        statement
+            .push(GROUP_COLUMNS)
+            .push(" FROM error_groups WHERE TRUE")
+            .when(" AND status = ", filter.status)
+            .when_text(" AND service_name = ", filter.service_name.as_deref())
+            .when(" AND last_seen_at >= ", filter.since);
+        if let Some(after) = &page.after {
+            statement
+                .with(" AND (last_seen_at, fingerprint) < (", after.at)
+                .with(", ", as_stored(&after.id).into_owned())
+                .push(")");
+        }
+        statement.push(" ORDER BY last_seen_at DESC, fingerprint DESC");
+        bound_page(&mut statement, page);
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let groups = statement
+            .all(&mut snapshot, error_group::<DB>)
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
+        end(snapshot).await;
+        Ok(into_page(groups, page, |group| Cursor {
+            at: group.last_seen_at,
+            id: group.fingerprint.0.clone(),
+        }))
+    }
+
+    /// See [`crate::store::Reader::get_group`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_group(
+        &self,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<ErrorGroup>, StoreError> {
+        const DURING: &str = "reading a group";
+        let mut statement = Statement::<DB>::new("SELECT ");
+        statement
+            .push(GROUP_COLUMNS)
+            .push(" FROM error_groups WHERE TRUE")
+            .when_text(" AND fingerprint = ", Some(&fingerprint.0));
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let groups = statement
+            .all(&mut snapshot, error_group::<DB>)
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
+        end(snapshot).await;
+        Ok(groups.into_iter().next())
+    }
+
+    /// See [`crate::store::Reader::get_errors_by_group`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_errors_by_group(
+        &self,
+        filter: &ErrorFilter,
+        page: &PageRequest,
+    ) -> Result<Page<GroupedErrors>, StoreError> {
+        const DURING: &str = "counting errors by group";
+        let mut statement = Statement::<DB>::new(
+            "WITH counted AS (SELECT fingerprint, COUNT(*) AS errors, \
+             MIN(created_at) AS first_seen_at, MAX(created_at) AS last_seen_at FROM api_errors",
+        );
+        matching(&mut statement, filter);
+        statement.push(" GROUP BY fingerprint");
+        if let Some(after) = &page.after {
+            statement
+                .with(" HAVING (MAX(created_at), fingerprint) < (", after.at)
+                .with(", ", as_stored(&after.id).into_owned())
+                .push(")");
+        }
+        statement.push(" ORDER BY last_seen_at DESC, fingerprint DESC");
+        bound_page(&mut statement, page);
+        // Only now, for the groups of the page, the latest of each.
+        statement.push(
+            "), named AS (SELECT fingerprint, errors, first_seen_at, last_seen_at, \
+             (SELECT id FROM api_errors",
+        );
+        matching(&mut statement, filter);
+        statement.push(
+            " AND api_errors.fingerprint = counted.fingerprint \
+             ORDER BY created_at DESC, id DESC LIMIT 1) AS latest_id FROM counted) \
+             SELECT named.fingerprint AS fingerprint, errors, first_seen_at, last_seen_at, \
+             id, service_name, environment, endpoint, method, CAST(severity AS TEXT) AS severity, \
+             CAST(category AS TEXT) AS category, error_code, error_message \
+             FROM named JOIN api_errors ON api_errors.id = named.latest_id \
+             ORDER BY named.last_seen_at DESC, named.fingerprint DESC",
+        );
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let groups = statement
+            .all(&mut snapshot, grouped_errors::<DB>)
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
+        end(snapshot).await;
+        Ok(into_page(groups, page, |group| Cursor {
+            at: group.last_seen_at,
+            id: group.fingerprint.0.clone(),
+        }))
+    }
+}
+
+fn grouped_errors<DB: Dialect>(row: &DB::Row) -> Result<GroupedErrors, sqlx::Error> {
+    Ok(GroupedErrors {
+        fingerprint: DB::get(row, "fingerprint")?,
+        errors: DB::get(row, "errors")?,
+        first_seen_at: DB::get(row, "first_seen_at")?,
+        last_seen_at: DB::get(row, "last_seen_at")?,
+        latest: LatestError {
+            id: DB::get(row, "id")?,
+            service_name: DB::get(row, "service_name")?,
+            environment: DB::get(row, "environment")?,
+            endpoint: DB::get(row, "endpoint")?,
+            method: DB::get(row, "method")?,
+            severity: DB::get(row, "severity")?,
+            category: DB::get(row, "category")?,
+            error_code: DB::get(row, "error_code")?,
+            error_message: DB::get(row, "error_message")?,
+        },
+    })
+}
