@@ -3,7 +3,7 @@
 # its own PostgreSQL, Prometheus and applications on free ports and in temporary folders.
 # FULL=1 runs the long forms of the same tests (tests/full.sh sets it).
 #
-# Without PostgreSQL or curl nothing runs. Another tool that cannot be had is named in a line
+# Without PostgreSQL, curl or script nothing runs. Another tool that cannot be had is named in a line
 # "skipped: …"; with CI=true that is a failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -43,11 +43,13 @@ have_postgresql || missing+=(postgresql)
 have prometheus && have promtool || missing+=(prometheus)
 have python3 || missing+=(python3 python3-venv)
 have curl || missing+=(curl)
+have script || missing+=(bsdutils)
 if [ ${#missing[@]} -gt 0 ]; then
     install_debian "${missing[@]}" || echo "cannot install ${missing[*]} here"
 fi
 have_postgresql || lacking "PostgreSQL (initdb, pg_ctl)"
 have curl || lacking curl
+have script || lacking "script (util-linux)"
 have promtool || skip "Prometheus (prometheus, promtool): the scrape and the checks of /metrics"
 
 # The applications under real OpenTelemetry SDKs live in an environment of their own.

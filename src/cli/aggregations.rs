@@ -15,7 +15,9 @@ use crate::{
 
 use super::{
     json,
-    table::{Table, count, one_line, print},
+    screen::{ColorChoice, Screen, Style, print},
+    table::{Cell, Table, column},
+    text::{count, one_line, thousands},
     when::Period,
 };
 
@@ -82,12 +84,16 @@ pub struct Rebuild {
 ///
 /// # Errors
 /// When the database cannot answer; [`Failure::Corrupt`] when something does not add up.
-pub async fn run(command: Command, database: &DatabaseSettings) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    database: &DatabaseSettings,
+    color: ColorChoice,
+) -> Result<(), Failure> {
     let now = clock::now();
     match command {
         Command::List(list) => {
             let store = connect_reader(database).await?;
-            let answer = list.answer(&*store, now).await;
+            let answer = list.answer(&*store, now, Screen::stdout(color)).await;
             store.close().await;
             print(&answer?)
         }
@@ -129,6 +135,7 @@ impl List {
         self,
         reader: &R,
         now: Timestamp,
+        screen: Screen,
     ) -> Result<String, Failure> {
         let (from, to) = self.period.hours(now)?;
         let filter = AggregationFilter {
@@ -149,7 +156,7 @@ impl List {
         if self.json {
             json(&hours)
         } else {
-            Ok(list_text(&hours))
+            Ok(screen.show(&list_text(&hours, screen)).into_owned())
         }
     }
 }
@@ -216,36 +223,46 @@ fn conclude(found: &Verification) -> Result<(), Failure> {
     )))
 }
 
-fn list_text(page: &Page<Aggregation>) -> String {
+fn list_text(page: &Page<Aggregation>, screen: Screen) -> String {
     if page.items.is_empty() {
         return "No hour matches.\n".to_owned();
     }
     let mut table = Table::new(&[
-        "HOUR", "ERRORS", "USERS", "SEVERITY", "CATEGORY", "SERVICE", "METHOD", "ENDPOINT",
-        "STATUS", "EXTERNAL",
+        column("HOUR").whole(),
+        column("ERRORS").number(),
+        column("USERS").number(),
+        column("SEVERITY").whole(),
+        column("CATEGORY").whole().for_wide(),
+        column("SERVICE"),
+        column("METHOD").whole().for_wide(),
+        column("ENDPOINT"),
+        column("STATUS").number().for_wide(),
+        column("EXTERNAL").for_wide(),
     ]);
     for hour in &page.items {
         let dimensions = &hour.dimensions;
         let start = hour.hour_bucket.start().to_datetime();
+        let status = dimensions.status_code.map(|status| status.to_string());
         table.row([
-            start.format("%Y-%m-%d %H:00").to_string(),
-            hour.total_errors.to_string(),
-            hour.unique_users.to_string(),
-            dimensions.severity.to_string(),
-            dimensions.category.to_string(),
-            dimensions.service_name.clone(),
-            dimensions.method.clone(),
-            dimensions.endpoint.clone(),
-            dimensions
-                .status_code
-                .map_or_else(|| "-".to_owned(), |status| status.to_string()),
-            dimensions.external_service.clone().unwrap_or_default(),
+            Cell::from(start.format("%Y-%m-%d %H:00").to_string()),
+            Cell::new(&thousands(hour.total_errors), Style::Bold),
+            Cell::from(thousands(hour.unique_users)),
+            Cell::new(
+                dimensions.severity.as_str(),
+                Style::Severity(dimensions.severity),
+            ),
+            Cell::from(dimensions.category.as_str()),
+            Cell::from(&dimensions.service_name),
+            Cell::from(&dimensions.method),
+            Cell::from(&dimensions.endpoint),
+            Cell::from(status.as_deref().unwrap_or("-")),
+            Cell::from(dimensions.external_service.as_deref().unwrap_or_default()),
         ]);
     }
-    let mut text = table.into_text();
+    let mut text = table.into_text(screen);
     if let Some(next) = &page.next {
-        text.push_str("\nMore of them: --after ");
-        text.push_str(&next.to_string());
+        text.push('\n');
+        text.push_str(&Style::Dim.paint(&format!("More of them: --after {next}")));
         text.push('\n');
     }
     text

@@ -1,6 +1,6 @@
 //! `redspan config`
 
-use super::table::print;
+use super::screen::print;
 use crate::failure::Failure;
 
 /// What to do with the configuration.

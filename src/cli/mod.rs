@@ -5,8 +5,11 @@ pub mod aggregations;
 mod config;
 pub mod errors;
 pub mod migrate;
+pub mod screen;
 mod settings;
 mod table;
+mod text;
+mod watch;
 mod when;
 
 use std::{ffi::OsString, io, process::ExitCode};
@@ -14,6 +17,7 @@ use std::{ffi::OsString, io, process::ExitCode};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{app, config::Config, failure::Failure, telemetry};
+use screen::ColorChoice;
 use settings::SettingFlags;
 
 const AFTER_HELP: &str = "\
@@ -38,6 +42,16 @@ Exit codes: 0 done, 64 usage or configuration, 65 data corrupt, 69 database out 
 struct Cli {
     #[command(flatten)]
     settings: SettingFlags,
+    /// Whether to colour what is printed
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help = "Colours: auto, always or never"
+    )]
+    color: ColorChoice,
     #[command(flatten)]
     serve: ServeArguments,
     #[command(subcommand)]
@@ -110,8 +124,10 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
             config.database.migrate &= !(arguments.no_migrate || cli.serve.no_migrate);
             in_runtime(app::serve(config))
         }
-        Command::Errors(command) => in_runtime(errors::run(command, &database)),
-        Command::Aggregations(command) => in_runtime(aggregations::run(command, &database)),
+        Command::Errors(command) => in_runtime(errors::run(command, &database, &config, cli.color)),
+        Command::Aggregations(command) => {
+            in_runtime(aggregations::run(command, &database, cli.color))
+        }
         Command::Migrate(command) => in_runtime(migrate::run(command, &database, io::stdout())),
         Command::Config(command) => config::run(&command),
     }
@@ -137,8 +153,9 @@ fn version() -> &'static str {
 
 /// JSON for programs, on lines for people.
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
-    let mut text = serde_json::to_string_pretty(value)
+    let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::Internal(error.to_string()))?;
+    let mut text = text::safe_json(&text);
     text.push('\n');
     Ok(text)
 }

@@ -1,134 +1,218 @@
-//! Text for people: aligned columns, and nothing that a terminal would take for a command.
+//! Tables for people: aligned columns as wide as what they hold, cut to the width of a terminal.
 
-use std::{borrow::Cow, io::Write as _};
+use comfy_table::{
+    Attribute, Cell as StyledCell, CellAlignment, ColumnConstraint, ContentArrangement, Row,
+    Table as Layout, presets,
+};
 
-use crate::failure::Failure;
+use super::{
+    screen::{Screen, Style, always_styled},
+    text::{beginning, one_line},
+};
 
-/// Rows under headings; every column but the last is as wide as its widest cell.
+/// Spaces between columns.
+const GAP: u16 = 2;
+
+/// As much of a text as a cell shows, whatever its width.
+const MAX_CELL_CHARS: usize = 160;
+
+/// A terminal of so many columns or more has room for what is left out elsewhere.
+const WIDE: u16 = 120;
+
+/// A heading, and what its column needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    heading: &'static str,
+    is_whole: bool,
+    is_number: bool,
+    is_for_wide: bool,
+}
+
+/// A column that is cut when there is no room.
+pub(super) const fn column(heading: &'static str) -> Column {
+    Column {
+        heading,
+        is_whole: false,
+        is_number: false,
+        is_for_wide: false,
+    }
+}
+
+impl Column {
+    /// Never cut.
+    pub(super) const fn whole(mut self) -> Self {
+        self.is_whole = true;
+        self
+    }
+
+    /// Numbers: to the right, never cut.
+    pub(super) const fn number(mut self) -> Self {
+        self.is_number = true;
+        self.whole()
+    }
+
+    /// Left out on narrow terminals.
+    pub(super) const fn for_wide(mut self) -> Self {
+        self.is_for_wide = true;
+        self
+    }
+}
+
+/// One line of text in a table.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// The text in a style; control characters are spelled out.
+    pub(super) fn new(text: &str, style: Style) -> Self {
+        let text = beginning(&one_line(text), MAX_CELL_CHARS);
+        // Escapes around nothing would be kept at the end of a line.
+        let style = if text.is_empty() { Style::Plain } else { style };
+        Self { text, style }
+    }
+
+    fn styled(self) -> StyledCell {
+        let mut cell = StyledCell::new_owned(self.text);
+        if let Some(color) = self.style.color() {
+            cell = cell.fg(color);
+        }
+        if self.style.is_bold() {
+            cell = cell.add_attribute(Attribute::Bold);
+        }
+        if self.style.is_dim() {
+            cell = cell.add_attribute(Attribute::Dim);
+        }
+        cell
+    }
+}
+
+impl<T: AsRef<str>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::new(text.as_ref(), Style::Plain)
+    }
+}
+
+/// Rows under headings.
 #[derive(Debug)]
 pub(super) struct Table {
-    rows: Vec<Vec<String>>,
+    columns: Vec<Column>,
+    layout: Layout,
 }
 
 impl Table {
-    /// A table with these headings.
-    pub(super) fn new(headings: &[&str]) -> Self {
+    /// A table with these columns.
+    pub(super) fn new(columns: &[Column]) -> Self {
+        always_styled();
+        let mut layout = Layout::new();
+        layout.load_style(presets::NOTHING).enforce_styling();
+        layout.style_text_only();
+        // No text has one: a cell is cut where the column ends, not at a word before.
+        layout.set_delimiter('\0');
+        let headings = columns.iter().map(|column| column.heading);
+        layout.set_header(line(headings.map(|heading| Cell::new(heading, Style::Dim))));
         Self {
-            rows: vec![headings.iter().map(ToString::to_string).collect()],
+            columns: columns.to_vec(),
+            layout,
         }
     }
 
-    /// Adds a row, a cell for each heading.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells = cells.into_iter().map(|cell| one_line(&cell).into_owned());
-        self.rows.push(cells.collect());
+    /// Adds a row, a cell for each column.
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.layout.add_row(line(cells));
     }
 
-    /// The table as text, a line for each row.
-    pub(super) fn into_text(self) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let mut widths = vec![0; columns];
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.chars().count().max(*width);
+    /// The table as styled text, a line for each row.
+    pub(super) fn into_text(mut self, screen: Screen) -> String {
+        if let Some(width) = screen.width {
+            self.layout
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width);
+        }
+        let is_wide = screen.width.is_none_or(|width| width >= WIDE);
+        for (column, laid_out) in self.columns.iter().zip(self.layout.column_iter_mut()) {
+            laid_out.set_padding((0, GAP));
+            if column.is_number {
+                laid_out.set_cell_alignment(CellAlignment::Right);
+            }
+            if column.is_for_wide && !is_wide {
+                laid_out.set_constraint(ColumnConstraint::Hidden);
+            } else if column.is_whole {
+                laid_out.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
-        let mut text = String::new();
-        for row in &self.rows {
-            let mut line = String::new();
-            for (width, cell) in widths.iter().zip(row) {
-                line.push_str(cell);
-                let padding = width - cell.chars().count() + 2;
-                line.extend(std::iter::repeat_n(' ', padding));
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
+        if let Some(last) = self.layout.column_mut(self.columns.len() - 1) {
+            last.set_padding((0, 0));
         }
+        let mut text = self.layout.trim_fmt();
+        text.push('\n');
         text
     }
 }
 
-/// The text on one line, control characters spelled out.
-pub(super) fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.chars().map(spelled_out).collect())
-}
-
-/// The text with its lines and tabs, other control characters spelled out.
-pub(super) fn many_lines(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\n' | '\t' => character.to_string(),
-            other => spelled_out(other),
-        })
-        .collect()
-}
-
-/// The first line of a text, at most so many characters of it.
-pub(super) fn beginning(text: &str, max_chars: usize) -> String {
-    let line = text.trim_start().lines().next().unwrap_or_default();
-    match line.char_indices().nth(max_chars) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
-}
-
-/// Control characters, and those that turn the direction of a line around.
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-fn spelled_out(character: char) -> String {
-    if is_unsafe(character) {
-        character.escape_default().to_string()
-    } else {
-        character.to_string()
-    }
-}
-
-/// A number of things: `1 error`, `2 errors`, `2 mismatches`.
-pub(super) fn count(number: i64, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        _ if what.ends_with("ch") => format!("{number} {what}es"),
-        _ => format!("{number} {what}s"),
-    }
-}
-
-/// Writes to standard output. A reader that stopped listening, as `head` does, is no failure.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+fn line(cells: impl IntoIterator<Item = Cell>) -> Row {
+    let mut row = Row::from(cells.into_iter().map(Cell::styled).collect::<Vec<_>>());
+    row.max_height(1);
+    row
 }
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr as _;
+
     use super::*;
 
-    #[test]
-    fn columns_are_aligned_by_characters_and_lines_end_with_a_cell() {
-        let mut table = Table::new(&["NAME", "N"]);
-        table.row(["überlang".to_owned(), "1".to_owned()]);
-        table.row(["x".to_owned(), String::new()]);
-        assert_eq!(table.into_text(), "NAME      N\nüberlang  1\nx\n");
+    fn shown(table: Table, width: Option<u16>) -> String {
+        let screen = Screen {
+            width,
+            colour: false,
+        };
+        screen.show(&table.into_text(screen)).into_owned()
+    }
+
+    fn sample() -> Table {
+        let mut table = Table::new(&[
+            column("N").number(),
+            column("NAME"),
+            column("KIND").for_wide(),
+            column("TEXT"),
+        ]);
+        let row = |cells: [&str; 4]| cells.map(Cell::from);
+        table.row(row(["1", "überlang", "a", "x"]));
+        table.row(row([
+            "12,345",
+            "支払い",
+            "b",
+            "決済に失敗しました: 接続が拒否されました",
+        ]));
+        table.row(row(["7", "", "c", "\u{1b}[2J\r\nboom \u{202e}"]));
+        table
     }
 
     #[test]
-    fn no_text_can_talk_to_the_terminal() {
-        assert_eq!(one_line("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
-        assert_eq!(many_lines("a\n\tb\r\u{7}"), "a\n\tb\\r\\u{7}");
-        assert_eq!(one_line("\u{202e}txt"), "\\u{202e}txt");
+    fn columns_are_as_wide_as_their_cells_where_nothing_must_fit() {
+        assert_eq!(
+            shown(sample(), None),
+            "     N  NAME      KIND  TEXT\n     \
+                  1  überlang  a     x\n\
+             12,345  支払い    b     決済に失敗しました: 接続が拒否されました\n     \
+                  7            c     \\u{1b}[2J\\r\\nboom \\u{202e}\n"
+        );
     }
 
     #[test]
-    fn a_beginning_is_the_first_line_up_to_a_length() {
-        assert_eq!(beginning("\n first\nsecond", 20), "first");
-        assert_eq!(beginning("äöü", 2), "äö…");
+    fn on_a_terminal_each_row_is_one_line_that_fits() {
+        for width in 24..130 {
+            let text = shown(sample(), Some(width));
+            assert_eq!(text.lines().count(), 4, "{text}");
+            for line in text.lines() {
+                assert!(line.width() <= width.into(), "{width}: {line}");
+            }
+            assert_eq!(text.contains("KIND"), width >= WIDE);
+            assert!(text.contains("12,345"), "{text}");
+        }
+        assert!(shown(sample(), Some(40)).contains('…'));
     }
 }

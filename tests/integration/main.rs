@@ -17,6 +17,7 @@ mod outage;
 mod partial;
 mod program;
 mod prometheus;
+mod pty;
 mod readme;
 mod reference;
 mod repository;

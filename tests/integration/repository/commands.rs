@@ -2,8 +2,11 @@
 
 use clap::Parser;
 use redspan::{
-    cli::{aggregations, errors},
-    domain::{Category, Severity},
+    cli::{
+        aggregations, errors,
+        screen::{ColorChoice, Screen},
+    },
+    domain::{Category, Hour, Severity},
     failure::Failure,
     store::{ErrorFilter, ErrorStats, NewApiError, StoreError, connect_reader, migrate},
 };
@@ -25,10 +28,18 @@ enum Command {
 async fn print(world: &World, line: &[&str]) -> Result<String, Failure> {
     let command = Command::try_parse_from([&["redspan"], line].concat()).unwrap();
     let reader = connect_reader(&world.database.settings()).await.unwrap();
+    let view = errors::View {
+        now: world.now,
+        screen: Screen {
+            width: None,
+            colour: false,
+        },
+        otlp: "127.0.0.1:4318".parse().unwrap(),
+    };
     let printed = match command {
-        Command::Errors(command) => errors::answer(command, &*reader, world.now).await,
+        Command::Errors(command) => errors::answer(&command, &*reader, &view).await,
         Command::Aggregations(aggregations::Command::List(list)) => {
-            list.answer(&*reader, world.now).await
+            list.answer(&*reader, world.now, view.screen).await
         }
         Command::Aggregations(aggregations::Command::Verify(verify)) => {
             let found = verify.find(&*reader, world.now).await.unwrap();
@@ -69,67 +80,68 @@ fn lists_shows_and_counts_for_people_and_for_programs() {
         let rows = world.log(errors_of_a_shop()).await;
         let id = rows[0].id.to_string();
 
-        let list = print(
-            &world,
-            &["errors", "list", "--service", "shop", "--since", "2h"],
-        );
-        let list = list.await.unwrap();
+        let rows_of_shop = [
+            "errors",
+            "list",
+            "--rows",
+            "--service",
+            "shop",
+            "--since",
+            "2h",
+        ];
+        let list = print(&world, &rows_of_shop).await.unwrap();
         assert_eq!(list.lines().count(), 2, "{list}");
         assert!(list.starts_with("TIME "), "{list}");
         assert!(
             list.contains(&id) && list.ends_with("  out of memory\n"),
             "{list}"
         );
-        let more = print(&world, &["errors", "list", "--limit", "1"])
-            .await
-            .unwrap();
-        let cursor = more.split("--after ").nth(1).unwrap().trim();
-        let rest = print(&world, &["errors", "list", "--after", cursor])
-            .await
-            .unwrap();
-        assert_eq!(rest.lines().count(), 2, "{rest}");
-        let none = print(&world, &["errors", "list", "--severity", "debug,info"]).await;
-        assert_eq!(none.unwrap(), "No error matches.\n");
-        let parsed = print(&world, &["errors", "list", "--json"]).await.unwrap();
-        let parsed: Value = serde_json::from_str(&parsed).unwrap();
-        assert_eq!(parsed["items"].as_array().unwrap().len(), 2);
-        assert_eq!(parsed["nextCursor"], Value::Null);
-
-        let show = print(&world, &["errors", "show", &id]).await.unwrap();
-        for line in [
-            "message           out of memory",
-            "                  at last",
-            "user              ada",
-            "endpoint          GET /orders/{id}",
-            "tags              eu",
-            "\\u{1b}[31mred",
-        ] {
-            assert!(show.lines().any(|it| it == line), "{line}\n{show}");
+        for form in [&["errors", "list", "--rows"][..], &["errors", "list"]] {
+            let line = |more: &[&'static str]| [form, more].concat();
+            let more = print(&world, &line(&["--limit", "1"])).await.unwrap();
+            let cursor = more.split("--after ").nth(1).unwrap().trim();
+            let mut rest = line(&["--after"]);
+            rest.push(cursor);
+            let rest = print(&world, &rest).await.unwrap();
+            assert_eq!(rest.lines().count(), 2, "{rest}");
+            let parsed = print(&world, &line(&["--json"])).await.unwrap();
+            let parsed: Value = serde_json::from_str(&parsed).unwrap();
+            assert_eq!(parsed["items"].as_array().unwrap().len(), 2);
+            assert_eq!(parsed["nextCursor"], Value::Null);
         }
+        let group = print(&world, &["errors", "list", "--user-id", "ada", "--json"]).await;
+        let group: Value = serde_json::from_str(&group.unwrap()).unwrap();
+        assert_eq!(
+            group["items"],
+            json!([{
+                "fingerprint": rows[0].fingerprint,
+                "errors": 1,
+                "firstSeenAt": rows[0].created_at,
+                "lastSeenAt": rows[0].created_at,
+                "latest": {
+                    "id": id,
+                    "serviceName": "shop",
+                    "environment": "",
+                    "endpoint": "/orders/{id}",
+                    "method": "GET",
+                    "severity": "critical",
+                    "category": "database",
+                    "errorCode": null,
+                    "errorMessage": "out of memory\nat last"
+                }
+            }])
+        );
+
         let parsed = print(&world, &["errors", "show", &id, "--json"])
             .await
             .unwrap();
         let parsed: Value = serde_json::from_str(&parsed).unwrap();
-        assert_eq!(parsed, serde_json::to_value(&rows[0]).unwrap());
-        let unknown = print(&world, &["errors", "show", &Uuid::new_v4().to_string()]).await;
-        assert!(matches!(unknown, Err(Failure::Usage(_))));
+        assert_eq!(parsed["group"]["totalErrors"], 1);
+        assert_eq!(parsed["sameTrace"], json!([]));
+        for (key, value) in serde_json::to_value(&rows[0]).unwrap().as_object().unwrap() {
+            assert_eq!(&parsed[key], value, "{key}");
+        }
 
-        let stats = print(&world, &["errors", "stats"]).await.unwrap();
-        assert_eq!(
-            stats,
-            "2 errors (2 unresolved, 0 resolved), 1 user\n\
-             \n\
-             SEVERITY  ERRORS\n\
-             critical  1\n\
-             error     1\n\
-             \n\
-             CATEGORY  ERRORS\n\
-             database  1\n\
-             unknown   1\n\
-             \n\
-             ENDPOINT      ERRORS\n\
-             /orders/{id}  2\n"
-        );
         let parsed = print(&world, &["errors", "stats", "--json", "--user-id", "ada"]).await;
         let parsed: Value = serde_json::from_str(&parsed.unwrap()).unwrap();
         assert_eq!(
@@ -141,9 +153,107 @@ fn lists_shows_and_counts_for_people_and_for_programs() {
                 "topEndpoints": [{"endpoint": "/orders/{id}", "errors": 1}],
                 "uniqueUsers": 1,
                 "resolved": 0,
-                "unresolved": 1
+                "unresolved": 1,
+                "byHour": [{"hour": rows[0].hour(), "errors": 1}]
             })
         );
+        world.end().await;
+    });
+}
+
+#[test]
+fn the_beginning_of_an_id_is_enough_when_it_is_the_only_one() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        let ids = [
+            "0a1b2c3d-0000-4000-8000-000000000001",
+            "0a1b2c3d-ffff-4000-8000-000000000002",
+            "ffffffff-ffff-4fff-bfff-ffffffffffff",
+        ];
+        let errors = ids.map(|id| NewApiError {
+            id: Some(id.parse().unwrap()),
+            ..new_error()
+        });
+        world.log(errors.to_vec()).await;
+        world
+            .by_hand(&format!(
+                "INSERT INTO error_redirects (id, error_id) \
+                 VALUES ('77777777-0000-8000-8000-000000000000', '{}')",
+                ids[1]
+            ))
+            .await;
+        let show = async |id: &str| print(&world, &["errors", "show", id]).await;
+        for (given, found) in [
+            (ids[0], ids[0]),
+            ("0a1b2c3d-0", ids[0]),
+            ("0A1B2C3DF", ids[1]),
+            ("ffffffff", ids[2]),
+            ("77777777", ids[1]),
+        ] {
+            let shown = show(given).await.unwrap();
+            let line = format!("id                {found}");
+            assert!(shown.lines().any(|it| it == line), "{given}\n{shown}");
+        }
+        let merged = show("77777777").await.unwrap();
+        assert!(merged.contains(
+            "asked for         77777777-0000-8000-8000-000000000000, which is part of this one\n"
+        ));
+        let several = show("0a1b2c3d").await.unwrap_err();
+        assert_eq!(
+            several.to_string(),
+            format!(
+                "0a1b2c3d is the beginning of several errors, give more of it: {}, {}",
+                ids[0], ids[1]
+            )
+        );
+        let unknown = show("0a1b2c3e").await.unwrap_err();
+        assert_eq!(unknown.to_string(), "there is no error 0a1b2c3e");
+        assert_eq!([several.exit_code(), unknown.exit_code()], [64, 64]);
+        world.end().await;
+    });
+}
+
+#[test]
+fn where_there_is_nothing_it_says_whether_anything_arrives() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        let list = async |more: &[&str]| {
+            let line = [&["errors", "list"], more].concat();
+            print(&world, &line).await.unwrap()
+        };
+        assert_eq!(
+            list(&[]).await,
+            "No errors, and no requests: is anything sending?\n\
+             An application sends when its environment has\n  \
+               OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318\n  \
+               OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n\
+             and `redspan serve` runs.\n"
+        );
+        world.requests(&[("/", false, 1)]).await;
+        let hour = Hour::containing(world.now).start().to_datetime();
+        assert_eq!(
+            list(&["--from", "2026-05-04", "--to", "2026-05-05"]).await,
+            format!(
+                "No errors since 2026-05-04 00:00:00 UTC before 2026-05-05 00:00:00 UTC, nor any \
+                 before. Requests do arrive, the latest in the hour from {} UTC.\n",
+                hour.format("%Y-%m-%d %H:%M:%S")
+            )
+        );
+        world.log(errors_of_a_shop()).await;
+        let at = world.now.to_datetime().format("%Y-%m-%d %H:%M:%S");
+        for form in [
+            &["--severity", "debug,info", "--tag", "\u{1b}[2J"][..],
+            &["--rows", "--severity", "debug,info", "--tag", "\u{1b}[2J"],
+        ] {
+            assert_eq!(
+                list(form).await,
+                format!(
+                    "No errors with severity debug or info, tag \\u{{1b}}[2J. The latest of all \
+                     happened at {at} UTC, now.\n"
+                )
+            );
+        }
+        assert_eq!(list(&["--offset", "5"]).await, "No more errors.\n");
         world.end().await;
     });
 }
@@ -199,7 +309,7 @@ fn hours_are_listed_proved_and_rebuilt() {
             let Command::Aggregations(command) = Command::try_parse_from(line).unwrap() else {
                 unreachable!()
             };
-            aggregations::run(command, &settings).await
+            aggregations::run(command, &settings, ColorChoice::Auto).await
         };
         let verified = run(&["verify"]).await.unwrap_err();
         assert_eq!(verified.exit_code(), 65);

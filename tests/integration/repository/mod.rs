@@ -5,6 +5,7 @@ mod filters;
 mod hostile;
 mod logging;
 mod pages;
+mod terminal;
 mod verify;
 
 use std::{sync::Arc, time::Duration};

@@ -1,0 +1,161 @@
+//! `redspan errors`: lists, shows and counts errors, beside a running server or without one.
+
+mod filter;
+mod list;
+mod nothing;
+mod show;
+mod stats;
+mod story;
+
+pub use list::List;
+pub use show::Show;
+pub use stats::Stats;
+
+use std::net::SocketAddr;
+
+use clap::Subcommand;
+use uuid::Uuid;
+
+use crate::{
+    clock,
+    config::Config,
+    domain::{ErrorId, Timestamp},
+    failure::Failure,
+    store::{DatabaseSettings, Reader, connect_reader},
+};
+
+use super::{
+    screen::{ColorChoice, Screen, print},
+    watch::watch,
+};
+
+/// Digits by which an error of telemetry is named in a list. Its id is a hash: they tell it from
+/// a hundred million others.
+const SHORT_ID_CHARS: usize = 8;
+
+/// What to do with errors.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// List the kinds of errors, last seen first, or with --rows each error
+    List(Box<List>),
+    /// Show the whole story of one error
+    Show(Show),
+    /// Count errors by hour, severity, category and endpoint
+    Stats(Box<Stats>),
+}
+
+/// From where the command looks.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// What `ago` and `--since` count from.
+    pub now: Timestamp,
+    /// What is printed to.
+    pub screen: Screen,
+    /// Where applications send, for the advice when there is nothing.
+    pub otlp: SocketAddr,
+}
+
+/// Runs the command on the database.
+///
+/// # Errors
+/// When the database cannot answer, or there is no such error.
+pub async fn run(
+    command: Command,
+    database: &DatabaseSettings,
+    config: &Config,
+    color: ColorChoice,
+) -> Result<(), Failure> {
+    let view = || View {
+        now: clock::now(),
+        screen: Screen::stdout(color),
+        otlp: config.otlp.http.listen,
+    };
+    let store = connect_reader(database).await?;
+    let ended = match &command {
+        Command::List(list) if list.is_watched() => {
+            watch(async || answer(&command, &*store, &view()).await).await
+        }
+        _ => match answer(&command, &*store, &view()).await {
+            Ok(text) => print(&text),
+            Err(failure) => Err(failure),
+        },
+    };
+    store.close().await;
+    ended
+}
+
+/// What the command prints.
+///
+/// # Errors
+/// When the database cannot answer, or there is no such error.
+pub async fn answer<R: Reader + ?Sized>(
+    command: &Command,
+    reader: &R,
+    view: &View,
+) -> Result<String, Failure> {
+    let text = match command {
+        Command::List(list) => list.answer(reader, view).await,
+        Command::Show(show) => show.answer(reader, view).await,
+        Command::Stats(stats) => stats.answer(reader, view).await,
+    };
+    Ok(view.screen.show(&text?).into_owned())
+}
+
+/// What went wrong, in a line: type and first line of the message.
+fn summary(code: Option<&str>, message: &str) -> String {
+    let line = message.trim_start().lines().next().unwrap_or_default();
+    match code {
+        Some(code) if !code.is_empty() && !line.starts_with(code) => format!("{code}: {line}"),
+        _ => line.to_owned(),
+    }
+}
+
+/// The same where room is scarce: a type without the path to it.
+fn short_summary(code: Option<&str>, message: &str) -> String {
+    let short = code.map(|code| {
+        let name = code.rsplit(['.', ':', '\\', '$', '/']).next();
+        name.filter(|name| !name.is_empty()).unwrap_or(code)
+    });
+    summary(short, message)
+}
+
+/// As much of an id as names the error in practice.
+fn short_id(id: ErrorId) -> String {
+    let mut text = id.0.to_string();
+    if is_hash(id.0) {
+        text.truncate(SHORT_ID_CHARS);
+    }
+    text
+}
+
+/// Other ids begin with a time, which errors share.
+fn is_hash(id: Uuid) -> bool {
+    id.get_version_num() == 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_type_and_message_once() {
+        let code = Some("psycopg.errors.UndefinedTable");
+        assert_eq!(
+            summary(code, "\nno such table\nLINE 1"),
+            "psycopg.errors.UndefinedTable: no such table"
+        );
+        assert_eq!(short_summary(code, "no table"), "UndefinedTable: no table");
+        assert_eq!(short_summary(Some("a/"), "b"), "a/: b");
+        assert_eq!(summary(Some("HTTP 503"), "HTTP 503"), "HTTP 503");
+        assert_eq!(summary(Some(""), "b"), "b");
+        assert_eq!(summary(None, ""), "");
+    }
+
+    #[test]
+    fn a_hash_is_told_by_its_beginning_and_a_time_is_not() {
+        let hash = ErrorId(Uuid::new_v8([7; 16]));
+        assert_eq!(short_id(hash), "07070707");
+        let time = ErrorId(Uuid::now_v7());
+        assert_eq!(short_id(time), time.to_string());
+    }
+}
