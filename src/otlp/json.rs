@@ -5,7 +5,8 @@ use std::mem;
 
 use bumpalo::Bump;
 
-use super::json_text::{Fault, Parser};
+use super::json_fault::Fault;
+use super::json_text::Parser;
 use super::json_values::{Read, attribute, enumeration, id, plain_attribute, unsigned, unsigned32};
 use super::limits::{KeptEvents, emptied, keep};
 use super::{

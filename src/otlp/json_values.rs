@@ -2,7 +2,9 @@
 
 use bumpalo::Bump;
 
-use super::json_text::{Fault, Parser, Text};
+use super::json_fault::Fault;
+use super::json_string::Text;
+use super::json_text::Parser;
 use super::views::{Attribute, Nested, TOO_DEEP, VALUE_DEPTH, Value};
 
 /// Stands for an id that is not hexadecimal: no id has this length.

@@ -7,6 +7,8 @@ pub mod budget;
 pub mod http;
 mod inflate;
 mod json;
+mod json_fault;
+mod json_string;
 mod json_text;
 mod json_values;
 mod limits;
