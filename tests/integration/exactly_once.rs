@@ -36,7 +36,8 @@ fn dump(database: &Database) -> Dump {
     })
 }
 
-fn assert_holds(database: &Database, truth: &Truth) {
+/// The database holds exactly this.
+pub fn assert_holds(database: &Database, truth: &Truth) {
     block_on(async {
         Checker::open(&database.url, &database.schema)
             .await
@@ -297,7 +298,7 @@ fn storm(kind: Kind, replicas: usize, cycles: usize) {
 }
 
 /// The sum of all `/metrics` is what was acknowledged.
-fn assert_shown(programs: Vec<Mutex<Program>>, truth: &Truth) {
+pub fn assert_shown(programs: Vec<Mutex<Program>>, truth: &Truth) {
     let mut requests = 0.0;
     let mut errors = 0.0;
     for program in programs {

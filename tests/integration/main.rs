@@ -9,6 +9,7 @@ mod flask;
 mod generate;
 mod limits;
 mod load;
+mod lost_commit;
 mod memory;
 mod metrics;
 mod model;

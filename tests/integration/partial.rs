@@ -6,8 +6,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 
 use super::{
-    checker::Checker,
     databases::{Database, Kind, each_kind},
+    exactly_once::assert_holds,
     load::{self, Truth},
     program::{Program, agent},
     store::migrations::execute,
@@ -33,13 +33,6 @@ fn answer(program: &Program, body: &[u8]) -> Option<ExportTracePartialSuccess> {
     ExportTraceServiceResponse::decode(&body[..])
         .unwrap()
         .partial_success
-}
-
-fn assert_holds(database: &Database, truth: &Truth) {
-    block_on(async {
-        let mut checker = Checker::open(&database.url, &database.schema).await;
-        checker.assert_holds(truth).await;
-    });
 }
 
 #[test]
