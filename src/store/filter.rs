@@ -322,6 +322,8 @@ impl fmt::Display for Mismatch {
             counted,
             ..
         } = self;
+        let rows = some(*counted, "row");
+        let members = some(*counted, "member");
         if let Some(hour) = self.hour_bucket {
             write!(f, "Hour {}, ", hour.start())?;
         }
@@ -332,15 +334,18 @@ impl fmt::Display for Mismatch {
             ),
             Check::HourUsers => write!(
                 f,
-                "aggregation {subject}: unique_users is {stored}, but it has {counted} members"
+                "aggregation {subject}: unique_users is {stored}, but it has {members}"
             ),
             Check::HourMembers => write!(
                 f,
-                "aggregation {subject}: it has {stored} members, but its rows name {counted} users"
+                "aggregation {subject}: it has {}, but its rows name {}",
+                some(*stored, "member"),
+                some(*counted, "user")
             ),
             Check::HourMemberErrors => write!(
                 f,
-                "aggregation {subject}: its members count {stored} errors, but {counted} of its rows have a user"
+                "aggregation {subject}: its members count {}, but its rows with a user are {counted}",
+                some(*stored, "error")
             ),
             Check::HourFirst => write!(
                 f,
@@ -358,24 +363,22 @@ impl fmt::Display for Mismatch {
                 f,
                 "aggregation {subject}: its hour and dimensions belong to another id"
             ),
-            Check::MembersWithoutHour => write!(
-                f,
-                "aggregation {subject} is not there, but has {counted} members"
-            ),
-            Check::RowsWithoutHour => write!(
-                f,
-                "aggregation {subject} is not there, but {counted} rows are counted in it"
-            ),
+            Check::MembersWithoutHour => {
+                write!(f, "aggregation {subject} is not there, but has {members}")
+            }
+            Check::RowsWithoutHour => {
+                write!(f, "aggregation {subject} is not there, but has {rows}")
+            }
             Check::RowsInWrongHour => write!(
                 f,
-                "aggregation {subject}: {counted} rows are counted in it that belong to another hour or other dimensions"
+                "aggregation {subject}: it has {rows} of another hour or other dimensions"
             ),
             Check::GroupTotal => write!(
                 f,
-                "group {subject}: total_errors is {stored}, but it has {counted} rows"
+                "group {subject}: total_errors is {stored}, but it has {rows}"
             ),
             Check::RowsWithoutGroup => {
-                write!(f, "group {subject} is not there, but has {counted} rows")
+                write!(f, "group {subject} is not there, but has {rows}")
             }
             Check::MergedRow => write!(
                 f,
@@ -395,7 +398,8 @@ impl fmt::Display for Mismatch {
             ),
             Check::DurationsCounter => write!(
                 f,
-                "writer {subject}: redspan_request_duration_seconds holds {stored} observations, but request_totals make {counted}"
+                "writer {subject}: redspan_request_duration_seconds holds {}, but request_totals make {counted}",
+                some(*stored, "observation")
             ),
             Check::DurationSum => write!(
                 f,
@@ -411,6 +415,12 @@ impl fmt::Display for Mismatch {
         }
         f.write_str(".")
     }
+}
+
+/// `1 row`, `2 rows`
+fn some(number: i64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// What `verify_aggregations` found.
