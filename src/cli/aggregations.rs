@@ -21,6 +21,21 @@ use super::{
     when::Period,
 };
 
+const LIST_EXAMPLES: &str = "\
+Examples:
+  redspan aggregations list --since 1d --service shop
+  redspan aggregations list --from 2026-05-04 --to 2026-05-05 --endpoint /orders/{id} --json";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  redspan aggregations verify              hours, groups and counters
+  redspan aggregations verify --since 7d   hours alone, which is faster";
+
+const REBUILD_EXAMPLES: &str = "\
+Examples:
+  redspan aggregations rebuild --since 1d
+  redspan aggregations rebuild             every hour there is";
+
 /// What to do with hours.
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -34,6 +49,7 @@ pub enum Command {
 
 /// `aggregations list`
 #[derive(Args, Debug)]
+#[command(after_help = LIST_EXAMPLES)]
 pub struct List {
     #[command(flatten)]
     period: Period,
@@ -65,6 +81,7 @@ pub struct List {
 
 /// `aggregations verify`
 #[derive(Args, Debug)]
+#[command(after_help = VERIFY_EXAMPLES)]
 pub struct Verify {
     #[command(flatten)]
     period: Period,
@@ -75,6 +92,7 @@ pub struct Verify {
 
 /// `aggregations rebuild`
 #[derive(Args, Debug)]
+#[command(after_help = REBUILD_EXAMPLES)]
 pub struct Rebuild {
     #[command(flatten)]
     period: Period,

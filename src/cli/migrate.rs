@@ -9,14 +9,31 @@ use crate::{
     store::{DatabaseSettings, migrate},
 };
 
+const UP_EXAMPLES: &str = "\
+Examples:
+  redspan migrate up
+  redspan migrate up --database-url postgresql://redspan@db/app --database-schema ledger";
+
+const DOWN_EXAMPLES: &str = "\
+Examples:
+  redspan migrate down     once for each version that is to go";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  redspan migrate status
+  redspan migrate status --config /etc/redspan.toml";
+
 /// What to do about the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum MigrateCommand {
     /// Apply every version that the database does not have yet.
+    #[command(after_help = UP_EXAMPLES)]
     Up,
     /// Take the latest version back, with everything that it holds.
+    #[command(after_help = DOWN_EXAMPLES)]
     Down,
     /// List the versions and whether the database has them.
+    #[command(after_help = STATUS_EXAMPLES)]
     Status,
 }
 

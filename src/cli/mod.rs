@@ -2,6 +2,7 @@
 //! every failure into a sentence on stderr and an exit code, here and nowhere else.
 
 pub mod aggregations;
+mod completions;
 mod config;
 pub mod errors;
 pub mod migrate;
@@ -17,10 +18,16 @@ use std::{ffi::OsString, io, process::ExitCode};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{app, config::Config, failure::Failure, telemetry};
-use screen::ColorChoice;
+use screen::{ColorChoice, Screen, print};
 use settings::SettingFlags;
 
 const AFTER_HELP: &str = "\
+Examples:
+  redspan                          take telemetry into redspan.db in this folder
+  redspan errors list --since 2h   what fails now
+  redspan errors show f9642518     why
+  redspan config show              every setting and where its value comes from
+
 Point an application at it:
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318
   OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
@@ -61,6 +68,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Take telemetry and show metrics until told to stop (the default).
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArguments),
     /// Look at errors.
     #[command(subcommand)]
@@ -74,7 +82,15 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Print what a shell needs to complete commands and flags.
+    Completions(completions::Completions),
 }
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  redspan serve                            into redspan.db in this folder
+  redspan serve --database-url sqlite:///var/lib/redspan/redspan.db
+  redspan serve --config /etc/redspan.toml --log-level warn";
 
 #[derive(clap::Args, Default)]
 struct ServeArguments {
@@ -113,23 +129,32 @@ pub fn main(
 
 fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
     let given = cli.settings.given(environment);
-    let mut config = Config::load(&given)?;
-    telemetry::start(&config.log);
-    let database = app::database_settings(&config.database);
+    let load = || {
+        let config = Config::load(&given)?;
+        telemetry::start(&config.log);
+        Ok::<_, Failure>(config)
+    };
+    let database = || Ok::<_, Failure>(app::database_settings(&load()?.database));
     match cli
         .command
         .unwrap_or(Command::Serve(ServeArguments::default()))
     {
         Command::Serve(arguments) => {
+            let mut config = load()?;
             config.database.migrate &= !(arguments.no_migrate || cli.serve.no_migrate);
             in_runtime(app::serve(config))
         }
-        Command::Errors(command) => in_runtime(errors::run(command, &database, &config, cli.color)),
+        Command::Errors(command) => in_runtime(errors::run(command, &load()?, cli.color)),
         Command::Aggregations(command) => {
-            in_runtime(aggregations::run(command, &database, cli.color))
+            in_runtime(aggregations::run(command, &database()?, cli.color))
         }
-        Command::Migrate(command) => in_runtime(migrate::run(command, &database, io::stdout())),
-        Command::Config(command) => config::run(&command),
+        Command::Migrate(command) => in_runtime(migrate::run(command, &database()?, io::stdout())),
+        Command::Config(command) => {
+            load()?;
+            config::run(&command, &given, Screen::stdout(cli.color))
+        }
+        // Asked for when a shell starts, wherever that is: no configuration matters.
+        Command::Completions(completions) => print(&completions.script(Cli::command())?),
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use toml::{Spanned, de::DeTable};
+
 use super::{Given, Setting, settings, values::Value};
 
 /// The file that is read when none is named and it is there.
@@ -27,7 +29,14 @@ pub enum Source {
     /// `REDSPAN_HTTP_LISTEN`
     Environment(String),
     /// `http.listen` in a file.
-    File(String, PathBuf),
+    File {
+        /// The key as it stands there.
+        key: String,
+        /// The file.
+        file: PathBuf,
+        /// On which line.
+        line: Option<usize>,
+    },
     /// Nowhere: the default of this setting.
     Default(&'static str),
 }
@@ -37,10 +46,16 @@ impl fmt::Display for Source {
         match self {
             Self::Flag(name) => write!(f, "--{name}"),
             Self::Environment(name) => f.write_str(name),
-            Self::File(key, file) => write!(f, "{key} in {}", file.display()),
+            Self::File { key, file, line } => write!(f, "{key} in {}", place(file, *line)),
             Self::Default(key) => f.write_str(key),
         }
     }
+}
+
+/// `redspan.toml:12`
+pub(super) fn place(file: &Path, line: Option<usize>) -> String {
+    let line = line.map_or_else(String::new, |line| format!(":{line}"));
+    format!("{}{line}", file.display())
 }
 
 /// One thing that is wrong: a plain sentence.
@@ -75,14 +90,11 @@ impl Layers {
         path: &'static str,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<T> {
-        let text = match self.0.get(path) {
-            Some((text, _)) => text,
-            None => setting_by_path(path).map_or("", |setting| setting.default),
-        };
-        match T::parse(text) {
+        match T::parse(self.text(path)) {
             Ok(value) => Some(value),
             Err(expected) => {
                 let source = self.source(path);
+                let text = self.text(path);
                 mistakes.push(Mistake(if T::SENSITIVE {
                     format!("{source} must be {expected}.")
                 } else {
@@ -90,6 +102,14 @@ impl Layers {
                 }));
                 None
             }
+        }
+    }
+
+    /// What was given, else the default.
+    pub(super) fn text(&self, path: &'static str) -> &str {
+        match self.0.get(path) {
+            Some((text, _)) => text,
+            None => setting_by_path(path).map_or("", |setting| setting.default),
         }
     }
 
@@ -121,7 +141,13 @@ impl Layers {
             }
         };
         match text.parse::<toml::Table>() {
-            Ok(table) => self.lay_table("", &table, &file, mistakes),
+            Ok(table) => {
+                // The same once more, for the places of the keys.
+                let places = DeTable::parse(&text).ok();
+                let places = places.as_ref().map(Spanned::get_ref);
+                let file = File { file, text: &text };
+                self.lay_table("", &table, places, &file, mistakes);
+            }
             Err(error) => mistakes.push(Mistake(format!(
                 "The configuration file {} is no TOML: {}.",
                 file.display(),
@@ -134,34 +160,42 @@ impl Layers {
         &mut self,
         prefix: &str,
         table: &toml::Table,
-        file: &Path,
+        places: Option<&DeTable<'_>>,
+        file: &File<'_>,
         mistakes: &mut Vec<Mistake>,
     ) {
         for (key, value) in table {
+            let at = places.and_then(|places| places.get_key_value(key.as_str()));
+            let line = at.map(|(key, _)| file.line(key.span().start));
             let path = if prefix.is_empty() {
                 key.clone()
             } else {
                 format!("{prefix}.{key}")
             };
             if let (toml::Value::Table(table), true) = (value, is_section(&path)) {
-                self.lay_table(&path, table, file, mistakes);
+                let places = at.and_then(|(_, value)| value.get_ref().as_table());
+                self.lay_table(&path, table, places, file, mistakes);
                 continue;
             }
             let Some(setting) = setting_by_path(&path) else {
                 mistakes.push(Mistake(format!(
                     "{} has an unknown key {path:?}{}.",
-                    file.display(),
+                    place(&file.file, line),
                     nearest_known(&path, known_paths())
                 )));
                 continue;
             };
             if let Some(text) = toml_text(value) {
-                let source = Source::File(path, file.to_owned());
+                let source = Source::File {
+                    key: path,
+                    file: file.file.clone(),
+                    line,
+                };
                 self.0.insert(setting.path, (text, source));
             } else {
                 mistakes.push(Mistake(format!(
                     "{path} in {} must be a text, a number, true, false or a list of texts.",
-                    file.display()
+                    place(&file.file, line)
                 )));
             }
         }
@@ -226,12 +260,29 @@ fn toml_text(value: &toml::Value) -> Option<String> {
     }
 }
 
+/// A file that is being laid.
+struct File<'a> {
+    file: PathBuf,
+    text: &'a str,
+}
+
+impl File<'_> {
+    fn line(&self, at: usize) -> usize {
+        line_at(self.text, at)
+    }
+}
+
+/// The line, from 1 on, in which a byte of the text stands.
+fn line_at(text: &str, at: usize) -> usize {
+    let before = text.bytes().take(at);
+    before.filter(|byte| *byte == b'\n').count() + 1
+}
+
 fn describe_toml_error(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().trim_end_matches('.').replace('\n', ", ");
     match error.span() {
         Some(span) => {
-            let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
-            format!("line {line}: {message}")
+            format!("line {}: {message}", line_at(text, span.start))
         }
         None => message,
     }

@@ -31,6 +31,17 @@ pub struct Given {
     pub environment: Vec<(String, String)>,
 }
 
+/// A setting as it is in force.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// Which one.
+    pub setting: &'static Setting,
+    /// Its value as text, without secrets; `None` when it has none.
+    pub value: Option<String>,
+    /// Where it was given.
+    pub source: Source,
+}
+
 /// Everything that is wrong with a configuration, one sentence each.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub struct Mistakes(pub Vec<Mistake>);
@@ -68,6 +79,47 @@ impl Config {
         match config {
             Some(config) if mistakes.is_empty() => Ok(config),
             _ => Err(Mistakes(mistakes)),
+        }
+    }
+}
+
+impl InForce {
+    /// Every setting of a configuration that is good, in the order of the file.
+    ///
+    /// # Errors
+    /// Every mistake that can be seen at once.
+    pub fn all(given: &Given) -> Result<Vec<Self>, Mistakes> {
+        Config::load(given)?;
+        let layers = Layers::gather(given, &mut Vec::new());
+        let in_force = Config::settings().map(|setting| {
+            let text = Some(layers.text(setting.path)).filter(|text| !text.is_empty());
+            Self {
+                setting,
+                value: text.map(setting.shown),
+                source: layers.source(setting.path),
+            }
+        });
+        Ok(in_force.collect())
+    }
+
+    /// What kind of source it is: `default`, `file`, `environment` or `flag`.
+    #[must_use]
+    pub fn source_kind(&self) -> &'static str {
+        match self.source {
+            Source::Default(_) => "default",
+            Source::File { .. } => "file",
+            Source::Environment(_) => "environment",
+            Source::Flag(_) => "flag",
+        }
+    }
+
+    /// The source itself: `redspan.toml:12`, `REDSPAN_HTTP_LISTEN`, `--http-listen`.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        match &self.source {
+            Source::Default(_) => None,
+            Source::File { file, line, .. } => Some(layers::place(file, *line)),
+            Source::Environment(_) | Source::Flag(_) => Some(self.source.to_string()),
         }
     }
 }

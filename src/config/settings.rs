@@ -21,6 +21,8 @@ pub struct Setting {
     pub kind: &'static str,
     /// Never shown, and no flag.
     pub secret: bool,
+    /// A text that was given for it, without its secrets.
+    pub shown: fn(&str) -> String,
 }
 
 impl Setting {
@@ -55,6 +57,7 @@ macro_rules! sections {
                     help: concat!($($doc, "\n"),+),
                     kind: <$type as Value>::KIND,
                     secret: <$type as Value>::SECRET,
+                    shown: <$type as Value>::shown,
                 }),+];
 
                 fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Self> {

@@ -244,3 +244,56 @@ fn every_line_of_the_example_can_be_uncommented_by_itself() {
         }
     }
 }
+
+#[test]
+fn each_setting_is_shown_with_its_source_and_without_its_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("redspan.toml");
+    let file = "# first line\nlimits.connections = 7\n[database]\n\
+                url = \"postgresql://red:hush-file@db/app?password=hush-query\"\n\
+                [auth]\ningest_token = [\"hush-token-of-file\"]\n[log]\nlevel = \"warn\"\n";
+    std::fs::write(&path, file).unwrap();
+    let given = Given {
+        file: Some(path.clone()),
+        flags: [("http.listen", "127.0.0.1:1".to_owned())].into(),
+        environment: vec![
+            ("REDSPAN_LOG_LEVEL".to_owned(), "debug".to_owned()),
+            (
+                "REDSPAN_AUTH_API_TOKEN".to_owned(),
+                "hush-token-of-environment".to_owned(),
+            ),
+        ],
+    };
+    let all = InForce::all(&given).unwrap();
+    assert_eq!(all.len(), Config::settings().count());
+    let of = |name: &str| {
+        let it = all.iter().find(|it| it.setting.path == name).unwrap();
+        (it.value.clone(), it.source_kind(), it.place())
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let line = |line: u8| Some(format!("{}:{line}", path.display()));
+    assert_eq!(of("limits.connections"), (text("7"), "file", line(2)));
+    let url = text("postgresql://red@db/app");
+    assert_eq!(of("database.url"), (url, "file", line(4)));
+    assert_eq!(of("auth.ingest_token"), (text("***"), "file", line(6)));
+    let token = text("REDSPAN_AUTH_API_TOKEN");
+    assert_eq!(of("auth.api_token"), (text("***"), "environment", token));
+    let level = text("REDSPAN_LOG_LEVEL");
+    assert_eq!(of("log.level"), (text("debug"), "environment", level));
+    let flag = text("--http-listen");
+    assert_eq!(of("http.listen"), (text("127.0.0.1:1"), "flag", flag));
+    assert_eq!(of("retention.ledger"), (text("6h"), "default", None));
+    assert_eq!(of("writer.name"), (None, "default", None));
+    assert!(!format!("{all:?}").contains("hush"));
+}
+
+#[test]
+fn a_mistake_in_a_file_names_its_line() {
+    let sentence = complaint("# first\n[limits]\nconnections = 0", &[]);
+    assert!(sentence.contains("redspan.toml:3 is \"0\""), "{sentence}");
+    let sentence = complaint("\n\nhttp.listn = 1", &[]);
+    assert!(
+        sentence.contains("redspan.toml:3 has an unknown"),
+        "{sentence}"
+    );
+}

@@ -17,6 +17,11 @@ pub(super) trait Value: Sized {
     /// Not repeated when it is wrong, as it may hold a secret.
     const SENSITIVE: bool = Self::SECRET;
 
+    /// The text that was given, as it may be shown.
+    fn shown(text: &str) -> String {
+        text.to_owned()
+    }
+
     /// The value; otherwise the end of a sentence that begins with the setting's name and "must be".
     fn parse(text: &str) -> Result<Self, String>;
 }
@@ -44,6 +49,10 @@ impl<T: Value> Value for Option<T> {
     const KIND: &'static str = T::KIND;
     const SECRET: bool = T::SECRET;
 
+    fn shown(text: &str) -> String {
+        T::shown(text)
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Ok(None);
@@ -55,6 +64,10 @@ impl<T: Value> Value for Option<T> {
 impl<T: Value> Value for Vec<T> {
     const KIND: &'static str = T::KIND;
     const SECRET: bool = T::SECRET;
+
+    fn shown(text: &str) -> String {
+        T::shown(text)
+    }
 
     fn parse(text: &str) -> Result<Self, String> {
         text.split(',')
@@ -165,6 +178,9 @@ fn split_unit(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit.trim_start()))
 }
 
+/// What is shown of a secret.
+const HIDDEN: &str = "***";
+
 /// A token that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -182,13 +198,17 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+        f.write_str(HIDDEN)
     }
 }
 
 impl Value for Secret {
     const KIND: &'static str = "TOKEN";
     const SECRET: bool = true;
+
+    fn shown(_: &str) -> String {
+        HIDDEN.to_owned()
+    }
 
     fn parse(text: &str) -> Result<Self, String> {
         if text.len() < Self::MIN_BYTES {
@@ -242,6 +262,10 @@ impl fmt::Debug for DatabaseUrl {
 impl Value for DatabaseUrl {
     const KIND: &'static str = "URL";
     const SENSITIVE: bool = true;
+
+    fn shown(text: &str) -> String {
+        Self::parse(text).map_or_else(|_| HIDDEN.to_owned(), |url| url.to_string())
+    }
 
     fn parse(text: &str) -> Result<Self, String> {
         let schemes = ["sqlite:", "postgres://", "postgresql://"];

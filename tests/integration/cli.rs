@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use serde_json::{Value, json};
+
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::databases::{Database, Kind};
@@ -31,6 +33,76 @@ fn redspan(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, St
 fn a_good_configuration_is_ok() {
     let (code, stdout, stderr) = redspan(&["config", "check"], &[]);
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "ok\n", ""));
+}
+
+#[test]
+fn the_configuration_is_shown_with_its_sources_and_without_its_secrets() {
+    let environment = [
+        (
+            "REDSPAN_DATABASE_URL",
+            "postgresql://red:hush@db/app?sslpassword=hush",
+        ),
+        ("REDSPAN_AUTH_API_TOKEN", "hush-hush-hush-hush"),
+        ("REDSPAN_WRITER_NAME", "\u{1b}[2Jpod"),
+    ];
+    let flag = "--otlp-http-listen=127.0.0.1:7";
+    let (code, text, stderr) = redspan(&["config", "show", flag], &environment);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    for row in [
+        ["SETTING", "VALUE", "SOURCE"],
+        [
+            "database.url",
+            "postgresql://red@db/app",
+            "REDSPAN_DATABASE_URL",
+        ],
+        ["otlp.http.listen", "127.0.0.1:7", "--otlp-http-listen"],
+        ["auth.api_token", "***", "REDSPAN_AUTH_API_TOKEN"],
+        ["auth.ingest_token", "(none)", "default"],
+        ["writer.name", "\\u{1b}[2Jpod", "REDSPAN_WRITER_NAME"],
+        ["http.listen", "127.0.0.1:9464", "default"],
+    ] {
+        assert!(rows.iter().any(|it| *it == row), "{row:?}\n{text}");
+    }
+    let (_, json, _) = redspan(&["config", "show", "--json", flag], &environment);
+    let json: Vec<Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(json.len(), rows.len() - 1);
+    assert_eq!(
+        json[0],
+        json!({
+            "setting": "database.url",
+            "value": "postgresql://red@db/app",
+            "source": "environment",
+            "place": "REDSPAN_DATABASE_URL"
+        })
+    );
+    assert!(!text.contains("hush") && !format!("{json:?}").contains("hush"));
+    assert_eq!(
+        redspan(&["config", "show", "--http-listen", "x"], &[]).0,
+        64
+    );
+}
+
+#[test]
+fn a_shell_learns_to_complete_whatever_the_configuration_says() {
+    let broken = [("REDSPAN_HTTP_LISTEN", "nowhere")];
+    let (code, script, stderr) = redspan(&["completions", "bash"], &broken);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    // Bash itself says what it would offer.
+    let ask = "COMP_WORDS=(redspan errors li); COMP_CWORD=2; _redspan redspan li errors\n\
+               echo \"${COMPREPLY[@]}\"\n";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, [&script, ask].concat()).unwrap();
+    let asked = Command::new("bash").arg(file.path()).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&asked.stdout),
+        "list\n",
+        "{asked:?}"
+    );
+    assert_eq!(redspan(&["completions", "tcsh"], &[]).0, 64);
 }
 
 #[test]

@@ -18,9 +18,9 @@ use super::{View, filter::Filter, nothing, short_id, short_summary};
 
 const EXAMPLES: &str = "\
 Examples:
-  redspan errors list --since 2h                           what fails now
+  redspan errors list --since 2h                             what fails now
   redspan errors list --since 1d --severity critical --watch
-  redspan errors list --rows --service shop --text refused each error, newest first
+  redspan errors list --rows --service shop --text refused   each error, newest first
   redspan errors list --since 1h --json | jq '.items[0].latest.id'";
 
 /// `errors list`

@@ -17,11 +17,11 @@ use clap::Subcommand;
 use uuid::Uuid;
 
 use crate::{
-    clock,
+    app, clock,
     config::Config,
     domain::{ErrorId, Timestamp},
     failure::Failure,
-    store::{DatabaseSettings, Reader, connect_reader},
+    store::{Reader, connect_reader},
 };
 
 use super::{
@@ -59,18 +59,13 @@ pub struct View {
 ///
 /// # Errors
 /// When the database cannot answer, or there is no such error.
-pub async fn run(
-    command: Command,
-    database: &DatabaseSettings,
-    config: &Config,
-    color: ColorChoice,
-) -> Result<(), Failure> {
+pub async fn run(command: Command, config: &Config, color: ColorChoice) -> Result<(), Failure> {
     let view = || View {
         now: clock::now(),
         screen: Screen::stdout(color),
         otlp: config.otlp.http.listen,
     };
-    let store = connect_reader(database).await?;
+    let store = connect_reader(&app::database_settings(&config.database)).await?;
     let ended = match &command {
         Command::List(list) if list.is_watched() => {
             watch(async || answer(&command, &*store, &view()).await).await
