@@ -1,13 +1,10 @@
 //! What a group of requests adds up to, in the form that a transaction and its plan want.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     detect::{Findings, TraceFindings},
-    domain::{
-        ApiError, Category, DURATION_BUCKETS, Dimensions, EntrySpan, Hour, RequestDigest, Series,
-        Severity, Sighting, SightingKey, SpanId, TraceKey, duration_bucket,
-    },
+    domain::{ApiError, RequestDigest, Sighting, SightingKey, SpanId, TraceKey},
     store::{AggregationDelta, RequestTotalsDelta, TraceIdentity},
 };
 
@@ -15,6 +12,7 @@ use super::{
     plan::{self, DimensionLimit},
     queue::{self, Tally, Work},
     seen::SeenEntries,
+    totals::Totals,
 };
 
 /// A piece of a group ends at this many traces, sightings or bytes, unless one trace alone has more.
@@ -48,8 +46,6 @@ pub(super) struct Group<'w> {
     pub(super) logged: Vec<ApiError>,
     pub(super) upserts: Vec<AggregationDelta>,
     pub(super) requests: Vec<RequestTotalsDelta>,
-    /// Keys of the entry spans that are counted in `requests`.
-    pub(super) entry_keys: Vec<u64>,
 }
 
 /// The digests of the group, sorted, each once.
@@ -80,11 +76,12 @@ pub(super) fn fresh(works: &[&Work], new_digests: &[RequestDigest]) -> Vec<bool>
 
 impl<'w> Group<'w> {
     /// Puts the works together that are fresh, leaving out the traces that the database refuses.
+    /// The entry spans that count are admitted to `seen`.
     pub(super) fn collect(
         works: &[&'w Work],
         fresh: &[bool],
         refused: &HashSet<TraceKey>,
-        seen: &SeenEntries,
+        seen: &mut SeenEntries,
         limit: &mut impl DimensionLimit,
     ) -> Self {
         let mut group = Self::default();
@@ -106,7 +103,7 @@ impl<'w> Group<'w> {
             }
         }
         group.parts.sort_by_key(|part| part.found.key);
-        (group.requests, group.entry_keys) = totals.finish(limit);
+        group.requests = totals.finish(limit);
         group
     }
 
@@ -264,109 +261,6 @@ fn whole(findings: &Findings, fresh: bool, refused: &HashSet<TraceKey>) -> Tally
     }
 }
 
-/// Request totals in the making.
-#[derive(Default)]
-struct Totals {
-    deltas: HashMap<(Hour, Series), RequestTotalsDelta>,
-    counted: HashSet<u64>,
-}
-
-impl Totals {
-    fn add(&mut self, findings: &Findings, seen: &SeenEntries) {
-        let mut of_request: HashMap<(Hour, u32), RequestTotalsDelta> = HashMap::new();
-        for entry in &findings.entries {
-            if seen.contains(entry.key) || !self.counted.insert(entry.key) {
-                continue;
-            }
-            let delta = of_request
-                .entry((entry.hour, entry.series))
-                .or_insert_with(|| RequestTotalsDelta {
-                    hour: entry.hour,
-                    series: findings.series[entry.series as usize].clone(),
-                    requests: 0,
-                    errors: 0,
-                    estimated_requests: 0.0,
-                    duration_nanos: 0,
-                    buckets: vec![0; DURATION_BUCKETS],
-                });
-            count(delta, entry);
-        }
-        for delta in of_request.into_values() {
-            self.merge(delta);
-        }
-    }
-
-    fn merge(&mut self, delta: RequestTotalsDelta) {
-        match self.deltas.entry((delta.hour, delta.series.clone())) {
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(delta);
-            }
-            std::collections::hash_map::Entry::Occupied(mut sum) => add(sum.get_mut(), &delta),
-        }
-    }
-
-    /// Sorted by hour and series, folded where the hour's label sets are too many.
-    fn finish(self, limit: &mut impl DimensionLimit) -> (Vec<RequestTotalsDelta>, Vec<u64>) {
-        let mut folded: BTreeMap<(Hour, Series), RequestTotalsDelta> = BTreeMap::new();
-        let mut deltas: Vec<RequestTotalsDelta> = self.deltas.into_values().collect();
-        deltas.sort_unstable_by(|a, b| (a.hour, &a.series).cmp(&(b.hour, &b.series)));
-        for mut delta in deltas {
-            delta.series = fold(limit, delta.hour, delta.series);
-            match folded.entry((delta.hour, delta.series.clone())) {
-                std::collections::btree_map::Entry::Vacant(vacant) => {
-                    vacant.insert(delta);
-                }
-                std::collections::btree_map::Entry::Occupied(mut sum) => add(sum.get_mut(), &delta),
-            }
-        }
-        (
-            folded.into_values().collect(),
-            self.counted.into_iter().collect(),
-        )
-    }
-}
-
-/// The limit on label sets is one on dimensions; a series is the dimensions of no error.
-fn fold(limit: &mut impl DimensionLimit, hour: Hour, series: Series) -> Series {
-    let dimensions = Dimensions {
-        service_name: series.service_name,
-        environment: series.environment,
-        endpoint: series.endpoint,
-        method: series.method,
-        severity: Severity::Info,
-        category: Category::Unknown,
-        external_service: None,
-        status_code: None,
-    };
-    let folded = limit.fold(hour, &dimensions);
-    Series {
-        service_name: folded.service_name,
-        environment: folded.environment,
-        endpoint: folded.endpoint,
-        method: folded.method,
-    }
-}
-
-fn count(delta: &mut RequestTotalsDelta, entry: &EntrySpan) {
-    delta.requests += 1;
-    delta.errors += i64::from(entry.failed);
-    delta.estimated_requests += entry.stands_for;
-    delta.duration_nanos = delta
-        .duration_nanos
-        .saturating_add(i64::try_from(entry.duration_nanos).unwrap_or(i64::MAX));
-    delta.buckets[duration_bucket(entry.duration_nanos)] += 1;
-}
-
-fn add(sum: &mut RequestTotalsDelta, delta: &RequestTotalsDelta) {
-    sum.requests += delta.requests;
-    sum.errors += delta.errors;
-    sum.estimated_requests += delta.estimated_requests;
-    sum.duration_nanos = sum.duration_nanos.saturating_add(delta.duration_nanos);
-    for (sum, count) in sum.buckets.iter_mut().zip(&delta.buckets) {
-        *sum += count;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -395,10 +289,10 @@ mod tests {
 
     /// For each piece, for each of its traces: how many sightings each request has of it.
     fn pieces(works: &[&Work]) -> Vec<Vec<(TraceKey, Vec<usize>)>> {
-        let seen = SeenEntries::new(1, Duration::from_mins(1), Instant::now());
+        let mut seen = SeenEntries::new(1, Duration::from_mins(1), Instant::now());
         let mut limit = plan::HourlyLabelSets::default();
         let fresh = vec![true; works.len()];
-        let group = Group::collect(works, &fresh, &HashSet::new(), &seen, &mut limit);
+        let group = Group::collect(works, &fresh, &HashSet::new(), &mut seen, &mut limit);
         let of_trace = |(identity, records): (TraceIdentity, TraceRecords)| {
             let counts = (0..works.len()).map(|request| {
                 let origins = records.iter().map(|(origin, ..)| origin);

@@ -7,6 +7,7 @@ mod group;
 mod open;
 mod queue;
 mod seen;
+mod totals;
 mod writer;
 
 pub mod plan;

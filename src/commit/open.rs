@@ -1,13 +1,12 @@
 //! The open traces: something failed in them less than ten minutes ago, so every span of theirs is
 //! looked at. `error_traces` is the truth; this is what the process knows of it.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    PoisonError, RwLock, RwLockReadGuard,
+    atomic::{AtomicU64, Ordering},
 };
+
+use foldhash::HashMap;
 
 use crate::{
     detect::OpenTraces,

@@ -1,8 +1,9 @@
 //! Entry spans that this process saw committed lately. A collector that batches anew sends spans
 //! again in other requests, which the ledger cannot know; their requests are not counted again.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
+use foldhash::{HashSet, HashSetExt as _};
 use tokio::time::Instant;
 
 /// A set of span keys in two generations: a key is kept for one to two generations' time.
@@ -10,6 +11,8 @@ use tokio::time::Instant;
 pub struct SeenEntries {
     young: HashSet<u64>,
     old: HashSet<u64>,
+    /// Keys of a transaction that is not committed yet; they are in `young`.
+    admitted: Vec<u64>,
     young_since: Instant,
     generation: Duration,
     capacity: usize,
@@ -22,29 +25,46 @@ impl SeenEntries {
         Self {
             young: HashSet::new(),
             old: HashSet::new(),
+            admitted: Vec::new(),
             young_since: now,
             generation: memory,
             capacity,
         }
     }
 
-    /// Whether the key was added lately.
-    #[must_use]
-    pub fn contains(&self, key: u64) -> bool {
-        self.young.contains(&key) || self.old.contains(&key)
+    /// Whether the key was not there. Then it is, until [`SeenEntries::forget_admitted`] or for its
+    /// time after [`SeenEntries::keep_admitted`].
+    pub fn admit(&mut self, key: u64) -> bool {
+        let is_new = !self.old.contains(&key) && self.young.insert(key);
+        if is_new {
+            self.admitted.push(key);
+        }
+        is_new
+    }
+
+    /// The spans of the admitted keys are committed.
+    pub fn keep_admitted(&mut self, now: Instant) {
+        self.admitted.clear();
+        if self.young.len() >= self.capacity / 2
+            || now.duration_since(self.young_since) >= self.generation
+        {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+            self.young_since = now;
+        }
+    }
+
+    /// The spans of the admitted keys are not committed.
+    pub fn forget_admitted(&mut self) {
+        for key in self.admitted.drain(..) {
+            self.young.remove(&key);
+        }
     }
 
     /// Adds keys of committed entry spans.
     pub fn extend(&mut self, keys: impl IntoIterator<Item = u64>, now: Instant) {
-        for key in keys {
-            if self.young.len() >= self.capacity / 2
-                || now.duration_since(self.young_since) >= self.generation
-            {
-                self.old = std::mem::take(&mut self.young);
-                self.young_since = now;
-            }
-            self.young.insert(key);
-        }
+        self.young.extend(keys);
+        self.keep_admitted(now);
     }
 }
 
@@ -55,21 +75,36 @@ mod tests {
     #[test]
     fn a_key_is_known_for_its_time_and_forgotten_after_two_generations() {
         let start = Instant::now();
-        let mut seen = SeenEntries::new(1_000, Duration::from_mins(15), start);
+        let generation = Duration::from_mins(15);
+        let mut seen = SeenEntries::new(1_000, generation, start);
         seen.extend([1], start);
-        assert!(seen.contains(1));
-        seen.extend([2], start + Duration::from_mins(15));
-        assert!(seen.contains(1) && seen.contains(2));
-        seen.extend([3], start + Duration::from_mins(30));
-        assert!(!seen.contains(1) && seen.contains(2) && seen.contains(3));
+        assert!(!seen.admit(1));
+        seen.extend([2], start + generation);
+        assert!(!seen.admit(1) && !seen.admit(2));
+        seen.extend([3], start + 2 * generation);
+        assert!(seen.admit(1) && seen.admit(2) && !seen.admit(3));
+    }
+
+    #[test]
+    fn what_was_not_committed_is_admitted_again() {
+        let now = Instant::now();
+        let mut seen = SeenEntries::new(1_000, Duration::from_mins(15), now);
+        assert!(seen.admit(1) && !seen.admit(1));
+        seen.forget_admitted();
+        assert!(seen.admit(1));
+        seen.keep_admitted(now);
+        seen.forget_admitted();
+        assert!(!seen.admit(1));
     }
 
     #[test]
     fn the_set_stays_within_its_capacity() {
         let now = Instant::now();
         let mut seen = SeenEntries::new(100, Duration::from_mins(15), now);
-        seen.extend(0..10_000, now);
+        for key in 0..10_000 {
+            seen.extend([key], now);
+        }
         assert!(seen.young.len() + seen.old.len() <= 100);
-        assert!(seen.contains(9_999));
+        assert!(!seen.admit(9_999));
     }
 }

@@ -1,8 +1,7 @@
 //! The spans of a request by trace: which of them stand in a trace where something failed, and what
 //! they tell about it, wherever they stand in the request.
 
-use std::collections::{HashMap, HashSet};
-
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::domain::{EntryFacts, Sighting, SightingKind, SpanId, Timestamp, TraceId, TraceKey};
@@ -95,29 +94,35 @@ impl Traces {
             return Vec::new();
         }
         let mut filter = Filter::default();
-        let mut keys: HashMap<(u32, TraceId), Option<TraceKey>> = HashMap::new();
+        let mut with_findings = HashSet::new();
         for (place, key, _) in &self.found {
-            let span = &self.seen[*place];
-            filter.add(&span.trace_id.0);
-            keys.insert((span.resource, span.trace_id), Some(*key));
+            filter.add(&self.seen[*place].trace_id.0);
+            with_findings.insert(*key);
         }
 
         let mut traces: Vec<TraceFindings> = Vec::new();
         let mut places: HashMap<TraceKey, usize> = HashMap::new();
-        let with_findings: HashSet<TraceKey> = self.found.iter().map(|(_, key, _)| *key).collect();
         let mut found = self.found.into_iter().peekable();
+        // Spans of one trace mostly stand side by side.
+        let mut last: Option<(u32, TraceId, Option<TraceKey>)> = None;
         for (place, span) in self.seen.iter().enumerate() {
             if open.is_empty() && !filter.may_hold(&span.trace_id.0) {
                 continue;
             }
             let service_name = &resources.get(span.resource).facts.service_name;
-            let key = keys
-                .entry((span.resource, span.trace_id))
-                .or_insert_with(|| {
+            let key = match last {
+                Some((resource, trace_id, key))
+                    if (resource, trace_id) == (span.resource, span.trace_id) =>
+                {
+                    key
+                }
+                _ => {
                     let key = TraceKey::new(service_name, span.trace_id);
                     (with_findings.contains(&key) || open.is_open(key)).then_some(key)
-                });
-            let Some(key) = *key else {
+                }
+            };
+            last = Some((span.resource, span.trace_id, key));
+            let Some(key) = key else {
                 continue;
             };
             let trace = *places.entry(key).or_insert_with(|| {

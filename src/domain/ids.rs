@@ -5,35 +5,62 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use uuid::Uuid;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::{Dimensions, Hour};
 
 /// Hashes a sequence of fields. Each field is closed by its length, so that no two different
 /// sequences feed the same bytes.
 #[derive(Clone)]
-pub struct NameHasher(Xxh3);
+pub struct NameHasher {
+    /// Not hashed yet. Most names are short, and hashing all of one at once is much cheaper than
+    /// piece by piece.
+    pending: Vec<u8>,
+    /// What came before, when there was more.
+    before: Option<Box<Xxh3>>,
+}
 
 impl NameHasher {
+    /// So many bytes wait to be hashed at once.
+    const PENDING_BYTES: usize = 4 * 1_024;
+
     /// A hasher for one kind of name; `kind` keeps names of different kinds apart.
     #[must_use]
     pub fn new(kind: &str) -> Self {
-        let mut hasher = Self(Xxh3::new());
+        let mut hasher = Self {
+            pending: Vec::with_capacity(128),
+            before: None,
+        };
         hasher.field(kind.as_bytes());
         hasher
     }
 
     /// Adds one field.
     pub fn field(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.update(bytes);
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        if self.pending.len() + bytes.len() > Self::PENDING_BYTES {
+            let before = self.before.get_or_insert_default();
+            before.update(&self.pending);
+            before.update(bytes);
+            self.pending.clear();
+        } else {
+            self.pending.extend_from_slice(bytes);
+        }
+        self.pending
+            .extend_from_slice(&(bytes.len() as u64).to_le_bytes());
         self
     }
 
     /// The 128-bit hash of all fields.
     #[must_use]
     pub fn finish(&self) -> u128 {
-        self.0.digest128()
+        match &self.before {
+            None => xxh3_128(&self.pending),
+            Some(before) => {
+                let mut all = before.clone();
+                all.update(&self.pending);
+                all.digest128()
+            }
+        }
     }
 
     /// The same as a UUID version 8 (RFC 9562 §5.8: custom, here a hash).
@@ -196,5 +223,29 @@ pub struct Fingerprint(pub String);
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_hash_of_its_fields_however_long_they_are() {
+        let long = vec![7; NameHasher::PENDING_BYTES];
+        for fields in [
+            vec![&b"a"[..], b"", b"bc"],
+            vec![&long[..], b"bc"],
+            vec![&long[..100], &long, &long[..4_000], b""],
+        ] {
+            let mut hasher = NameHasher::new("kind");
+            let mut bytes = b"kind\x04\0\0\0\0\0\0\0".to_vec();
+            for field in fields {
+                hasher.field(field);
+                bytes.extend_from_slice(field);
+                bytes.extend_from_slice(&(field.len() as u64).to_le_bytes());
+            }
+            assert_eq!(hasher.finish(), xxh3_128(&bytes));
+        }
     }
 }

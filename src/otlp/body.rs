@@ -129,11 +129,19 @@ impl Buffer {
         self.reservation.shrink(self.bytes.capacity());
     }
 
-    /// Appends, in memory that doubles up to what is expected in all.
-    pub(super) fn append(&mut self, more: &[u8], expected_bytes: usize) -> Result<(), BudgetFull> {
+    /// Appends. Towards an expected size memory grows eightfold: few copies for a body that comes,
+    /// and a small multiple of what came for one that does not. Otherwise it doubles.
+    pub(super) fn append(
+        &mut self,
+        more: &[u8],
+        expected_bytes: Option<usize>,
+    ) -> Result<(), BudgetFull> {
         let needed = self.bytes.len() + more.len();
         if needed > self.bytes.capacity() {
-            let roomy = (2 * self.bytes.capacity()).min(expected_bytes);
+            let roomy = match expected_bytes {
+                Some(expected) => (8 * needed).min(expected),
+                None => 2 * self.bytes.capacity(),
+            };
             let capacity = needed.max(roomy);
             self.reservation.cover(capacity)?;
             self.bytes.reserve_exact(capacity - self.bytes.len());
@@ -164,7 +172,7 @@ pub async fn read<B>(mut body: B, limit_bytes: usize, budget: &Budget) -> Result
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let expected_bytes = stated_bytes(&body, limit_bytes)?.unwrap_or(limit_bytes);
+    let expected_bytes = stated_bytes(&body, limit_bytes)?;
     let mut buffer = Buffer::empty(budget);
     while let Some(data) = next_data(&mut body).await? {
         if buffer.bytes.len() + data.len() > limit_bytes {

@@ -26,9 +26,9 @@ use super::budget::Budget;
 use super::inflate::inflate;
 use crate::server::Refusals;
 
-/// Bodies below this size are inflated where they are; others would keep a worker thread from
-/// serving, so they get a thread of their own.
-const INFLATE_IN_PLACE_BYTES: usize = 16 * 1_024;
+/// Bodies below this size, a batch of thousands of spans, are inflated where they are; others would
+/// keep a worker thread from serving, so they get a thread of their own.
+const INFLATE_IN_PLACE_BYTES: usize = 128 * 1_024;
 
 /// Takes requests whose bodies are in memory, inflated.
 pub trait TraceService: Send + Sync + 'static {

@@ -93,7 +93,7 @@ fn stated_size(wire: &[u8]) -> Option<u32> {
 fn another_member_follows(wire: &[u8], size: u32) -> bool {
     let [a, b, c, d] = size.to_le_bytes();
     let border = [a, b, c, d, 0x1f, 0x8b, 0x08];
-    wire.windows(border.len()).any(|window| window == border)
+    memchr::memmem::find(wire, &border).is_some()
 }
 
 fn inflate_members(wire: &[u8], limit_bytes: usize, budget: &Budget) -> Result<Buffer, BodyError> {
@@ -110,7 +110,7 @@ fn inflate_members(wire: &[u8], limit_bytes: usize, budget: &Budget) -> Result<B
         if buffer.as_ref().len() + bytes > limit_bytes {
             return Err(too_large(limit_bytes));
         }
-        buffer.append(&piece[..bytes], limit_bytes)?;
+        buffer.append(&piece[..bytes], None)?;
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     fn inflated(wire: &[u8], coding: Coding) -> Result<Vec<u8>, BodyError> {
         let budget = Budget::new(4 * LIMIT_BYTES);
         let mut buffer = Buffer::empty(&budget);
-        buffer.append(wire, wire.len())?;
+        buffer.append(wire, Some(wire.len()))?;
         let result = inflate(buffer, coding, LIMIT_BYTES, &budget);
         let result = result.map(|buffer| buffer.as_ref().to_vec());
         assert_eq!(budget.used_bytes(), 0, "all is given back");

@@ -120,7 +120,6 @@ struct LostRequest {
 /// What one committed transaction did.
 struct Done {
     outcomes: Vec<Outcome>,
-    entry_keys: Vec<u64>,
     trace_keys: Vec<TraceKey>,
 }
 
@@ -129,7 +128,6 @@ struct Changed {
     metrics: Vec<MetricTotal>,
     effects: plan::Effects,
     records: Vec<group::TraceRecords>,
-    entry_keys: Vec<u64>,
     trace_keys: Vec<TraceKey>,
 }
 
@@ -190,6 +188,9 @@ impl Writer {
                 item
             };
             let Some(first) = first else { return Ok(()) };
+            // The first request wakes this task before others that are ready have had their turn.
+            // Letting them is no waiting: with nothing else to do it costs nothing.
+            tokio::task::yield_now().await;
             let group = self.gather(first);
             self.write(group).await?;
             if self.is_connected() && Instant::now() >= self.prune_due {
@@ -356,7 +357,6 @@ impl Writer {
             .process
             .commits
             .observe(started.elapsed(), rows);
-        self.seen.extend(done.entry_keys, Instant::now());
         self.parts.open.open(done.trace_keys, clock::now());
         Ok(done.outcomes)
     }
@@ -385,7 +385,10 @@ impl Writer {
             }),
             None => transaction.await,
         };
-        if result.is_err() || purpose == Purpose::Trial {
+        if result.is_ok() && purpose == Purpose::Commit {
+            self.seen.keep_admitted(Instant::now());
+        } else {
+            self.seen.forget_admitted();
             // Their registration may be gone with the transaction.
             self.registered.clear();
         }

@@ -37,7 +37,6 @@ impl Writer {
             let hours = connection.rebuild_aggregations(*from, *to, now).await?;
             return Ok(Done {
                 outcomes: vec![Outcome::Hours(hours)],
-                entry_keys: Vec::new(),
                 trace_keys: Vec::new(),
             });
         }
@@ -63,7 +62,6 @@ impl Writer {
             connection.rollback().await;
             return Ok(Done {
                 outcomes: Vec::new(),
-                entry_keys: Vec::new(),
                 trace_keys: Vec::new(),
             });
         }
@@ -77,7 +75,6 @@ impl Writer {
         let tallies = Group::tally(works, &fresh, refused, &changed.records, &effects.sightings);
         Ok(Done {
             outcomes: outcomes(works, tallies, &effects.logged),
-            entry_keys: changed.entry_keys,
             trace_keys: changed.trace_keys,
         })
     }
@@ -100,7 +97,7 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Changed, StoreError> {
         let labels = &mut self.parts.request_labels;
-        let group = Group::collect(works, fresh, refused, &self.seen, labels);
+        let group = Group::collect(works, fresh, refused, &mut self.seen, labels);
         let mut plan = Plan::new(now, &self.parts.users);
         let mut records = Vec::new();
         for piece in group.pieces() {
@@ -141,7 +138,6 @@ impl Writer {
             metrics: changes.metrics,
             effects,
             records,
-            entry_keys: group.entry_keys,
             trace_keys,
         })
     }

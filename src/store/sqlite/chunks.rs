@@ -2,8 +2,9 @@
 
 use std::sync::OnceLock;
 
-/// Rows in one statement. Fifty of the widest table stay far below SQLite's 32,766 parameters.
-const SIZES: [usize; 3] = [50, 10, 1];
+/// Rows in one statement: any number is a few of these, because each statement is a way to the
+/// database's thread and back. Of the widest table, 64 stay far below SQLite's 32,766 parameters.
+const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// A statement around a list of values.
 pub(super) struct Chunked {
