@@ -93,7 +93,10 @@ impl Coding {
 /// Bytes with their part of the budget.
 #[derive(Debug)]
 pub struct Buffer {
-    bytes: Vec<u8>,
+    /// All of it is memory to write to.
+    memory: Vec<u8>,
+    /// So much of it is written.
+    filled: usize,
     reservation: Reservation,
 }
 
@@ -101,32 +104,32 @@ impl Buffer {
     /// Holds nothing yet.
     pub(super) fn empty(budget: &Budget) -> Self {
         Self {
-            bytes: Vec::new(),
+            memory: Vec::new(),
+            filled: 0,
             reservation: budget.reservation(),
         }
     }
 
-    /// Holds this many zeros, to be written over.
-    pub(super) fn zeroed(bytes: usize, budget: &Budget) -> Result<Self, BudgetFull> {
-        let mut reservation = budget.reservation();
-        reservation.cover(bytes)?;
-        Ok(Self {
-            bytes: vec![0; bytes],
-            reservation,
-        })
+    /// Has room for this many bytes, or a few times more.
+    pub(super) fn with_room(bytes: usize, budget: &Budget) -> Result<Self, BudgetFull> {
+        let mut buffer = Self::empty(budget);
+        buffer.make_room(bytes)?;
+        Ok(buffer)
     }
 
-    pub(super) fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+    /// So much of its memory, to be written over.
+    pub(super) fn room(&mut self, bytes: usize) -> &mut [u8] {
+        &mut self.memory[..bytes]
     }
 
-    /// Keeps the first bytes, and memory for not much more.
-    pub(super) fn truncate(&mut self, bytes: usize) {
-        self.bytes.truncate(bytes);
-        if self.bytes.capacity() > 2 * bytes + STEP_BYTES {
-            self.bytes.shrink_to_fit();
+    /// The first bytes are written, and memory for not much more is needed.
+    pub(super) fn set_filled(&mut self, bytes: usize) {
+        self.filled = bytes;
+        if self.memory.len() > 8 * bytes + STEP_BYTES {
+            self.memory.truncate(bytes);
+            self.memory.shrink_to_fit();
+            self.reservation.shrink(self.memory.len());
         }
-        self.reservation.shrink(self.bytes.capacity());
     }
 
     /// Appends. Towards an expected size memory grows eightfold: few copies for a body that comes,
@@ -136,24 +139,42 @@ impl Buffer {
         more: &[u8],
         expected_bytes: Option<usize>,
     ) -> Result<(), BudgetFull> {
-        let needed = self.bytes.len() + more.len();
-        if needed > self.bytes.capacity() {
+        let needed = self.filled + more.len();
+        if needed > self.memory.len() {
             let roomy = match expected_bytes {
                 Some(expected) => (8 * needed).min(expected),
-                None => 2 * self.bytes.capacity(),
+                None => 2 * self.memory.len(),
             };
-            let capacity = needed.max(roomy);
-            self.reservation.cover(capacity)?;
-            self.bytes.reserve_exact(capacity - self.bytes.len());
+            self.make_room(needed.max(roomy))?;
         }
-        self.bytes.extend_from_slice(more);
+        self.memory[self.filled..needed].copy_from_slice(more);
+        self.filled = needed;
         Ok(())
+    }
+
+    /// Moves to memory of this size at least.
+    fn make_room(&mut self, bytes: usize) -> Result<(), BudgetFull> {
+        let mut memory = self.reservation.spare(bytes).unwrap_or_default();
+        self.reservation.cover(bytes.max(memory.len()))?;
+        if memory.is_empty() {
+            memory = vec![0; bytes];
+        }
+        memory[..self.filled].copy_from_slice(&self.memory[..self.filled]);
+        let outgrown = std::mem::replace(&mut self.memory, memory);
+        self.reservation.leave(outgrown);
+        Ok(())
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.reservation.leave(std::mem::take(&mut self.memory));
     }
 }
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        &self.memory[..self.filled]
     }
 }
 
@@ -175,7 +196,7 @@ where
     let expected_bytes = stated_bytes(&body, limit_bytes)?;
     let mut buffer = Buffer::empty(budget);
     while let Some(data) = next_data(&mut body).await? {
-        if buffer.bytes.len() + data.len() > limit_bytes {
+        if buffer.filled + data.len() > limit_bytes {
             return Err(too_large_on_the_wire(limit_bytes));
         }
         buffer.append(&data, expected_bytes)?;

@@ -1,10 +1,16 @@
-//! The bytes of request bodies that may be in memory at once, over all connections.
+//! The bytes of request bodies that may be in memory at once, over all connections; and some memory
+//! that goes from one body to the next.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Reservations grow and shrink in steps of this size.
 pub const STEP_BYTES: usize = 64 * 1_024;
+
+/// So many buffers are kept for the next bodies, each of at most so many bytes. Memory that the
+/// operating system gives costs more to touch than to fill.
+const SPARES: usize = 4;
+const SPARE_BYTES: usize = 1_024 * 1_024;
 
 /// A number of bytes that all requests share. Clones share it too.
 #[derive(Clone, Debug)]
@@ -14,6 +20,7 @@ pub struct Budget(Arc<Shared>);
 struct Shared {
     limit_bytes: usize,
     used_bytes: AtomicUsize,
+    spares: Mutex<Vec<Vec<u8>>>,
 }
 
 /// There are not enough bytes left now; there will be, when other requests end.
@@ -35,6 +42,7 @@ impl Budget {
         Self(Arc::new(Shared {
             limit_bytes,
             used_bytes: AtomicUsize::new(0),
+            spares: Mutex::default(),
         }))
     }
 
@@ -55,6 +63,31 @@ impl Budget {
 }
 
 impl Reservation {
+    /// Memory that another body has left behind: as many bytes, whatever they say, and not many
+    /// times more.
+    pub(super) fn spare(&self, bytes: usize) -> Option<Vec<u8>> {
+        let mut spares = self.spares();
+        let fits = |spare: &Vec<u8>| (bytes..=8 * bytes).contains(&spare.len());
+        let place = spares.iter().position(fits)?;
+        Some(spares.swap_remove(place))
+    }
+
+    /// Leaves memory to the next body.
+    pub(super) fn leave(&self, bytes: Vec<u8>) {
+        if (STEP_BYTES..=SPARE_BYTES).contains(&bytes.len()) {
+            let mut spares = self.spares();
+            if spares.len() < SPARES {
+                spares.push(bytes);
+            }
+        }
+    }
+
+    fn spares(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        let spares = self.budget.0.spares.lock();
+        // A panic elsewhere leaves a whole list behind.
+        spares.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes the reservation cover at least this many bytes.
     ///
     /// # Errors
@@ -97,6 +130,25 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_goes_to_bodies_that_need_about_as_much() {
+        let budget = Budget::new(3 * STEP_BYTES);
+        let reservation = budget.reservation();
+        reservation.leave(vec![1; STEP_BYTES]);
+        reservation.leave(vec![1; STEP_BYTES - 1]);
+        reservation.leave(vec![1; SPARE_BYTES + 1]);
+        assert_eq!(reservation.spare(STEP_BYTES + 1), None);
+        assert_eq!(reservation.spare(STEP_BYTES / 8 - 1), None);
+        let spare = reservation.spare(STEP_BYTES / 2).expect("a spare");
+        assert_eq!(spare.len(), STEP_BYTES);
+        assert_eq!(reservation.spare(STEP_BYTES / 2), None);
+        for _ in 0..=SPARES {
+            reservation.leave(vec![1; STEP_BYTES]);
+        }
+        let kept = std::iter::from_fn(|| reservation.spare(STEP_BYTES));
+        assert_eq!(kept.count(), SPARES);
+    }
 
     #[test]
     fn a_reservation_grows_in_steps_and_is_given_back() {

@@ -65,10 +65,10 @@ fn inflate_at_once(
 ) -> Result<Option<Buffer>, BodyError> {
     let mut room_bytes = hint_bytes.max(MIN_BYTES).min(limit_bytes);
     loop {
-        let mut buffer = Buffer::zeroed(room_bytes, budget)?;
-        match decompress(wire, buffer.as_mut()) {
+        let mut buffer = Buffer::with_room(room_bytes, budget)?;
+        match decompress(wire, buffer.room(room_bytes)) {
             Ok(inflated_bytes) => {
-                buffer.truncate(inflated_bytes);
+                buffer.set_filled(inflated_bytes);
                 return Ok(Some(buffer));
             }
             Err(DecompressionError::BadData) => return Ok(None),
