@@ -75,6 +75,9 @@ pub trait Store: Reader {
 /// The repositories' reading side. Every method keeps within a time limit of 3 seconds.
 #[async_trait]
 pub trait Reader: Send + Sync + 'static {
+    /// The same reader without the time limit: for a person, who knows when to stop waiting.
+    fn patient(&self) -> Box<dyn Reader>;
+
     /// The keys of the traces touched since the instant, at most `limit`, latest first.
     async fn open_traces(
         &self,

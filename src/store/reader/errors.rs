@@ -180,13 +180,17 @@ impl<DB: Dialect> SqlReader<DB> {
             "SELECT CAST(severity AS TEXT) AS severity, CAST(category AS TEXT) AS category, resolved, COUNT(*) AS errors FROM api_errors",
         );
         matching(&mut kinds, filter);
-        kinds.push(" GROUP BY severity, category, resolved");
+        // By expressions, not by columns: in the order of a column's index SQLite would fetch row
+        // by row from all over the file, which takes four times as long.
+        kinds.push(" GROUP BY CAST(severity AS TEXT), CAST(category AS TEXT), resolved");
 
-        let mut endpoints =
-            Statement::<DB>::new("SELECT endpoint, COUNT(*) AS errors FROM api_errors");
+        let mut endpoints = Statement::<DB>::new(
+            "SELECT endpoint, COUNT(*) AS errors \
+             FROM (SELECT CAST(endpoint AS TEXT) AS endpoint FROM api_errors",
+        );
         matching(&mut endpoints, filter);
         endpoints
-            .push(" GROUP BY endpoint ORDER BY errors DESC, endpoint ")
+            .push(") AS found GROUP BY endpoint ORDER BY errors DESC, endpoint ")
             .push(DB::BY_BYTES)
             .push(" LIMIT 10");
 

@@ -91,12 +91,15 @@ impl<DB: Dialect> SqlReader<DB> {
         page: &PageRequest,
     ) -> Result<Page<GroupedErrors>, StoreError> {
         const DURING: &str = "counting errors by group";
+        // By an expression, not by the column: in the order of its index SQLite would fetch row by
+        // row from all over the file, which takes four times as long.
         let mut statement = Statement::<DB>::new(
             "WITH counted AS (SELECT fingerprint, COUNT(*) AS errors, \
-             MIN(created_at) AS first_seen_at, MAX(created_at) AS last_seen_at FROM api_errors",
+             MIN(created_at) AS first_seen_at, MAX(created_at) AS last_seen_at \
+             FROM (SELECT CAST(fingerprint AS TEXT) AS fingerprint, created_at FROM api_errors",
         );
         matching(&mut statement, filter);
-        statement.push(" GROUP BY fingerprint");
+        statement.push(") AS found GROUP BY fingerprint");
         if let Some(after) = &page.after {
             statement
                 .with(" HAVING (MAX(created_at), fingerprint) < (", after.at)

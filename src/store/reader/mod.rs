@@ -31,6 +31,7 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct SqlReader<DB: Dialect> {
     pool: Pool<DB>,
+    is_patient: bool,
 }
 
 /// Has a [`SqlReader`], and so is a [`Reader`].
@@ -52,6 +53,13 @@ impl<DB: Dialect> ReadsSql for SqlReader<DB> {
 
 #[async_trait]
 impl<T: ReadsSql> Reader for T {
+    fn patient(&self) -> Box<dyn Reader> {
+        Box::new(SqlReader {
+            pool: self.reader().pool.clone(),
+            is_patient: true,
+        })
+    }
+
     async fn open_traces(
         &self,
         since: Timestamp,
@@ -165,7 +173,10 @@ impl<DB: Dialect> SqlReader<DB> {
     /// Reads through these connections. On SQLite they are read-only.
     #[must_use]
     pub fn new(pool: Pool<DB>) -> Self {
-        Self { pool }
+        Self {
+            pool,
+            is_patient: false,
+        }
     }
 
     async fn snapshot(
@@ -173,6 +184,7 @@ impl<DB: Dialect> SqlReader<DB> {
         limit: Limit,
         during: &'static str,
     ) -> Result<Transaction<'static, DB>, StoreError> {
+        let limit = if self.is_patient { Limit::None } else { limit };
         DB::snapshot(&self.pool, limit)
             .await
             .map_err(|error| StoreError::of(during, error))

@@ -319,14 +319,11 @@ fn by_group(rows: &[ApiError]) -> Vec<GroupedErrors> {
 
 /// Every group that matches, read in pages of three.
 async fn groups(world: &World, filter: &ErrorFilter) -> Vec<GroupedErrors> {
+    let reader = world.store.patient();
     let mut groups = Vec::new();
     let mut page = PageRequest::first(3);
     loop {
-        let read = world
-            .store
-            .get_errors_by_group(filter, &page)
-            .await
-            .unwrap();
+        let read = reader.get_errors_by_group(filter, &page).await.unwrap();
         assert!(read.items.len() <= 3);
         groups.extend(read.items);
         match read.next {
