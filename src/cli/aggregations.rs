@@ -19,6 +19,7 @@ use super::{
     table::{Cell, Table, column},
     text::{count, one_line, thousands},
     when::Period,
+    word,
 };
 
 const LIST_EXAMPLES: &str = "\
@@ -60,10 +61,10 @@ pub struct List {
     #[arg(long)]
     endpoint: Option<String>,
     /// How bad
-    #[arg(long)]
+    #[arg(long, value_parser = word(Severity::ALL, Severity::as_str))]
     severity: Option<Severity>,
-    /// Of which kind
-    #[arg(long)]
+    /// Of which category
+    #[arg(long, value_parser = word(Category::ALL, Category::as_str))]
     category: Option<Category>,
     /// Which called service failed
     #[arg(long)]

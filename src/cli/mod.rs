@@ -13,9 +13,12 @@ mod text;
 mod watch;
 mod when;
 
-use std::{ffi::OsString, io, process::ExitCode};
+use std::{error::Error, ffi::OsString, io, process::ExitCode, str::FromStr};
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 use crate::{app, config::Config, failure::Failure, telemetry};
 use screen::{ColorChoice, Screen, print};
@@ -174,6 +177,15 @@ fn version() -> &'static str {
     use crate::build::{REVISION, VERSION};
     static TEXT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     TEXT.get_or_init(|| format!("{VERSION} ({REVISION})"))
+}
+
+/// One of the words of a closed set, which help and completions name.
+fn word<T>(all: &'static [T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static> + Copy + Send + Sync + 'static,
+{
+    let words = all.iter().map(|it| name(*it));
+    PossibleValuesParser::new(words).try_map(|text| text.parse())
 }
 
 /// JSON for programs, on lines for people.

@@ -6,6 +6,7 @@ use crate::{
     cli::{
         text::{one_line, to_the_second},
         when::Period,
+        word,
     },
     domain::{Category, Fingerprint, Severity, Timestamp, TraceId},
     store::ErrorFilter,
@@ -32,10 +33,10 @@ pub struct Filter {
     #[arg(long)]
     method: Option<String>,
     /// How bad; several separated by commas
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = word(Severity::ALL, Severity::as_str))]
     severity: Vec<Severity>,
-    /// Of which kind; several separated by commas
-    #[arg(long, value_delimiter = ',')]
+    /// Of which category; several separated by commas
+    #[arg(long, value_delimiter = ',', value_parser = word(Category::ALL, Category::as_str))]
     category: Vec<Category>,
     /// With which HTTP status
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! `redspan errors list`: the kinds of errors, or each of them.
+//! `redspan errors list`: groups of errors of one kind, or each error.
 
 use clap::Args;
 
@@ -29,7 +29,7 @@ Examples:
 pub struct List {
     #[command(flatten)]
     filter: Filter,
-    /// List each error, newest first, instead of the kinds of errors
+    /// List each error, newest first, instead of groups of them
     #[arg(long)]
     rows: bool,
     /// How many, 1 to 500
@@ -101,8 +101,8 @@ impl List {
         let mut text = groups(&page.items, view.now, view.screen);
         if !text.is_empty() && self.is_first_page() && page.next.is_none() {
             let errors = page.items.iter().map(|group| group.errors).sum();
-            let kinds = i64::try_from(page.items.len()).unwrap_or(i64::MAX);
-            let total = format!("{} of {}", count(errors, "error"), count(kinds, "kind"));
+            let groups = i64::try_from(page.items.len()).unwrap_or(i64::MAX);
+            let total = format!("{} in {}", count(errors, "error"), count(groups, "group"));
             text.push('\n');
             text.push_str(&Style::Dim.paint(&total));
             text.push('\n');

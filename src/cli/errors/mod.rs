@@ -36,7 +36,7 @@ const SHORT_ID_CHARS: usize = 8;
 /// What to do with errors.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// List the kinds of errors, last seen first, or with --rows each error
+    /// List groups of errors of one kind, last seen first; with --rows each error
     List(Box<List>),
     /// Show the whole story of one error
     Show(Show),
@@ -70,7 +70,7 @@ pub async fn run(command: Command, config: &Config, color: ColorChoice) -> Resul
         Command::List(list) if list.is_watched() => {
             watch(async || answer(&command, &*store, &view()).await).await
         }
-        _ => match answer(&command, &*store, &view()).await {
+        _ => match answer(&command, &*store.patient(), &view()).await {
             Ok(text) => print(&text),
             Err(failure) => Err(failure),
         },

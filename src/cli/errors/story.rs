@@ -243,3 +243,127 @@ fn thrown_text(sighting: &Sighting) -> Option<String> {
     let it = sighting.thrown.as_ref()?;
     Some(thrown(&it.short_type, &it.first_line)).filter(|text| !text.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        domain::{Fingerprint, Timestamp},
+        store::NewApiError,
+    };
+
+    fn error(context: Value) -> ApiError {
+        let new = NewApiError {
+            endpoint: "/".to_owned(),
+            method: "GET".to_owned(),
+            error_message: "boom".to_owned(),
+            ..NewApiError::default()
+        };
+        let row = new.into_row(Timestamp::EPOCH, |_| Fingerprint("1:x".to_owned()));
+        let mut row = row.unwrap();
+        row.context = serde_json::from_value(context).unwrap();
+        row
+    }
+
+    fn span(number: u8) -> String {
+        format!("{number:02x}").repeat(8)
+    }
+
+    /// Failed spans, each with its parent, all of them members of the error.
+    fn failed(error: &ApiError, spans: &[(u8, u8)]) -> Vec<Sighting> {
+        let sightings = spans.iter().map(|(number, parent)| {
+            json!({
+                "key": uuid::Uuid::from_u128(u128::from(*number)),
+                "kind": "failed_span", "spanId": span(*number), "parentSpanId": span(*parent),
+                "thrown": {"shortType": "Boom", "firstLine": "\u{1b}[2J"}, "row": error.id
+            })
+        });
+        serde_json::from_value(sightings.collect()).unwrap()
+    }
+
+    #[test]
+    fn a_long_stack_loses_its_middle_and_says_so() {
+        let lines = |count: usize| {
+            let lines: Vec<String> = (1..=count).map(|it| it.to_string() + "\n").collect();
+            lines.concat()
+        };
+        assert_eq!(stack(&lines(31), false), lines(31));
+        let cut = stack(&lines(32), false);
+        assert_eq!(cut.lines().count(), 31);
+        assert!(
+            cut.contains("\n20\n  … 2 more lines: --full shows them\n23\n"),
+            "{cut}"
+        );
+        assert_eq!(stack(&lines(32), true), lines(32));
+    }
+
+    #[test]
+    fn spans_hang_below_their_parents_whatever_order_they_came_in() {
+        let error = error(json!({}));
+        let tree = evidence(
+            &error,
+            &failed(&error, &[(4, 2), (3, 1), (2, 1), (1, 9)]),
+            60,
+        );
+        let line = |number| format!("span {}  failed: Boom: \\u{{1b}}[2J\n", span(number));
+        assert_eq!(
+            tree,
+            [
+                line(1),
+                "├─ ".to_owned() + &line(2),
+                "│  └─ ".to_owned() + &line(4),
+                "└─ ".to_owned() + &line(3)
+            ]
+            .concat()
+        );
+        for line in evidence(&error, &failed(&error, &[(2, 1), (1, 9)]), 20).lines() {
+            assert!(line.chars().count() <= 20, "{line}");
+        }
+    }
+
+    #[test]
+    fn spans_that_are_their_own_ancestors_are_shown_once_each() {
+        let error = error(json!({}));
+        let tree = evidence(&error, &failed(&error, &[(1, 2), (2, 1), (3, 3)]), 80);
+        assert_eq!(tree.lines().count(), 3, "{tree}");
+        for number in 1..=3 {
+            assert!(tree.contains(&span(number)), "{tree}");
+        }
+    }
+
+    #[test]
+    fn without_its_trace_an_error_still_lists_what_it_is_made_of() {
+        let told = error(json!({
+            "evidence": [
+                {"kind": "failed_span", "spanId": span(1), "type": "Boom", "message": "no\u{7}"},
+                {"kind": "exception", "spanId": span(2), "type": "", "message": "quiet"}
+            ],
+            "evidenceOmitted": 14
+        }));
+        assert_eq!(
+            evidence(&told, &[], 80),
+            format!(
+                "failed span {} Boom: no\\u{{7}}\nexception {} quiet\nand 14 more\n",
+                span(1),
+                span(2)
+            )
+        );
+        // The trace is remembered, but of another error.
+        let other = error(json!({}));
+        let lines = evidence(&told, &failed(&other, &[(1, 9)]), 80);
+        assert!(lines.starts_with("failed span "), "{lines}");
+        assert_eq!(evidence(&other, &[], 80), "what was logged\n");
+    }
+
+    #[test]
+    fn values_stand_in_a_column_and_are_cut_to_the_width() {
+        let value = json!({"a": "x\ny", "long.key": [1, {"b": null}], "n": 3});
+        assert_eq!(
+            values(&value, 80),
+            "a         x\\ny\nlong.key  [1,{\"b\":null}]\nn         3\n"
+        );
+        assert_eq!(values(&json!("abcdefgh"), 5), "abcd…\n");
+    }
+}
