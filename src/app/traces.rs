@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     clock,
-    commit::{self, CommitQueue, NotTaken, OPEN_SECONDS, OpenTraceSet, Tally, Work},
+    commit::{self, CommitQueue, NotTaken, OPEN_SECONDS, OpenTraceSet, Place, Tally, Work},
     detect::{DetectSettings, Detector, Findings, OpenTraces as _, TraceKeys},
     metrics::{Metrics, RecordResult, Signal},
     otlp::{Encoding, Limits, Refusal, answer, http::Outcome, http::TraceService, walk},
@@ -37,9 +37,9 @@ impl TraceService for Traces {
         {
             return outcome;
         }
-        let findings = match self.look_at(&body, encoding) {
-            Ok(findings) => findings,
-            Err(refusal) => return refused(refusal),
+        let (findings, place) = match self.look_at(&body, encoding) {
+            Ok(found) => found,
+            Err(outcome) => return outcome,
         };
         // From here on the body is not needed, and its bytes are somebody else's.
         drop(body);
@@ -50,7 +50,7 @@ impl TraceService for Traces {
         // Open before COMMIT: what other requests bring of these traces meanwhile is looked at too.
         self.open
             .open(findings.traces.iter().map(|trace| trace.key), clock::now());
-        let outcome = match self.queue.submit(Work::Telemetry(findings)) {
+        let outcome = match self.queue.submit_at(place, Work::Telemetry(findings)) {
             Ok(outcome) => outcome.await,
             Err(NotTaken::Full) => return Outcome::Busy(NotTaken::Full.to_string()),
             Err(not_taken) => return unavailable(&not_taken.to_string()),
@@ -91,11 +91,19 @@ impl TraceService for Traces {
 }
 
 impl Traces {
-    fn look_at(&self, body: &[u8], encoding: Encoding) -> Result<Findings, Refusal> {
+    /// What the request comes down to, with its place in the queue: a request of failed spans takes
+    /// memory before it can be handed over.
+    fn look_at(&self, body: &[u8], encoding: Encoding) -> Result<(Findings, Place), Outcome> {
         let open = self.open.read();
-        let mut detector = Detector::new(&self.detect, clock::now(), &open);
-        walk(body, encoding, &self.limits, &mut detector)?;
-        Ok(detector.finish())
+        let mut place = self.queue.reserve();
+        let mut detector = Detector::new(&self.detect, clock::now(), &open).within(&mut place);
+        walk(body, encoding, &self.limits, &mut detector).map_err(refused)?;
+        if detector.is_full() {
+            drop(Unsettled::received(&self.metrics, detector.spans()));
+            return Err(Outcome::Busy(NotTaken::Full.to_string()));
+        }
+        let findings = detector.finish();
+        Ok((findings, place))
     }
 
     /// Another process may have opened a trace of this request a moment ago: whatever it had

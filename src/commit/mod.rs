@@ -13,6 +13,6 @@ mod writer;
 pub mod plan;
 
 pub use open::{OPEN_SECONDS, OpenTraceSet, OpenTracesGuard};
-pub use queue::{CommitQueue, NotTaken, Outcome, QueueGauge, Tally, Work};
+pub use queue::{CommitQueue, NotTaken, Outcome, Place, QueueGauge, Tally, Work};
 pub use seen::SeenEntries;
 pub use writer::{Writer, WriterParts, WriterSettings};

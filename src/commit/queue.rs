@@ -12,13 +12,16 @@ use tokio::{
 };
 
 use crate::{
-    detect::Findings,
+    detect::{Findings, Room},
     domain::{ApiError, Hour, RequestDigest, Sighting},
     store::AggregationDelta,
 };
 
 /// The queue is measured in steps of this many bytes.
 const STEP_BYTES: usize = 1_024;
+
+/// Work is large when it takes more than this part of the queue.
+const LARGE_PART: usize = 8;
 
 /// Something for the writer to make durable.
 #[derive(Debug, Clone)]
@@ -44,23 +47,16 @@ pub enum Work {
 }
 
 impl Work {
-    /// About how many bytes of memory it takes until it is committed: what it writes, and for each
-    /// failure the sighting, its copy, the row and what is bound of it, measured at 8 KiB beside
-    /// their texts.
+    /// About how many bytes of memory it takes until it is committed. Beside it there is one piece
+    /// of one group, whatever waits.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        const FAILURE_BYTES: usize = 8 * 1_024;
-        let failures = match self {
-            Self::Telemetry(findings) => findings
-                .traces
-                .iter()
-                .flat_map(|trace| &trace.sightings)
-                .filter(|sighting| sighting.is_failure())
-                .count(),
-            Self::Errors(errors) => errors.len(),
-            Self::Unlinked { .. } | Self::Rebuild { .. } => 0,
-        };
-        self.weight_bytes() + failures * FAILURE_BYTES
+        match self {
+            Self::Telemetry(findings) => findings.memory_bytes(),
+            // Copied, and made rows of, all at once.
+            Self::Errors(_) => 3 * self.weight_bytes(),
+            Self::Unlinked { .. } | Self::Rebuild { .. } => self.weight_bytes(),
+        }
     }
 
     /// About how many bytes it writes.
@@ -187,7 +183,52 @@ pub(super) struct Item {
     pub(super) waiting_since: Instant,
     pub(super) answer: oneshot::Sender<Outcome>,
     pub(super) bytes: usize,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// What a piece of work takes of the queue, from the moment that it begins to be made.
+#[derive(Debug)]
+pub struct Place {
+    space: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    /// Steps of the whole queue.
+    capacity: usize,
+    held: Option<OwnedSemaphorePermit>,
+    is_large: Option<OwnedSemaphorePermit>,
+}
+
+impl Room for Place {
+    /// Work that is larger than the whole queue may grow on when it has all of it. Of large ones
+    /// there is one at a time: two that each have half of the queue would both end in vain.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let held = self
+            .held
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
+        let wanted = bytes.div_ceil(STEP_BYTES).clamp(1, self.capacity);
+        if wanted <= held {
+            return true;
+        }
+        if wanted > self.capacity / LARGE_PART && self.is_large.is_none() {
+            self.is_large = Arc::clone(&self.large).try_acquire_owned().ok();
+            if self.is_large.is_none() {
+                return false;
+            }
+        }
+        let Ok(more) = u32::try_from(wanted - held) else {
+            return false;
+        };
+        match Arc::clone(&self.space).try_acquire_many_owned(more) {
+            Ok(more) => {
+                match &mut self.held {
+                    Some(held) => held.merge(more),
+                    none => *none = Some(more),
+                }
+                true
+            }
+            Err(_) => false,
+        }
+    }
 }
 
 /// The sending side, for everybody.
@@ -195,6 +236,8 @@ pub(super) struct Item {
 pub struct CommitQueue {
     sender: mpsc::UnboundedSender<Item>,
     space: Arc<Semaphore>,
+    /// Held by the one that is large.
+    large: Arc<Semaphore>,
     capacity_bytes: usize,
     available: Arc<AtomicBool>,
     reachable: Arc<AtomicBool>,
@@ -213,6 +256,7 @@ impl CommitQueue {
         let queue = Self {
             sender,
             space: Arc::new(Semaphore::new(steps)),
+            large: Arc::new(Semaphore::new(1)),
             capacity_bytes: steps * STEP_BYTES,
             available: Arc::clone(&available),
             reachable: Arc::new(AtomicBool::new(true)),
@@ -225,24 +269,42 @@ impl CommitQueue {
     /// # Errors
     /// At once, when it is not taken. A piece larger than the whole queue is taken when the queue is empty.
     pub fn submit(&self, work: Work) -> Result<oneshot::Receiver<Outcome>, NotTaken> {
+        self.submit_at(self.reserve(), work)
+    }
+
+    /// A place for work that is still in the making.
+    #[must_use]
+    pub fn reserve(&self) -> Place {
+        Place {
+            space: Arc::clone(&self.space),
+            large: Arc::clone(&self.large),
+            capacity: self.capacity_bytes / STEP_BYTES,
+            held: None,
+            is_large: None,
+        }
+    }
+
+    /// Hands work to the writer that has a place, as [`CommitQueue::submit`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn submit_at(
+        &self,
+        mut place: Place,
+        work: Work,
+    ) -> Result<oneshot::Receiver<Outcome>, NotTaken> {
         if !self.is_available() {
             return Err(NotTaken::Unavailable);
         }
-        let bytes = work.weight_bytes();
-        let steps = work
-            .memory_bytes()
-            .div_ceil(STEP_BYTES)
-            .clamp(1, self.capacity_bytes / STEP_BYTES);
-        let steps = u32::try_from(steps).map_err(|_| NotTaken::Full)?;
-        let place = Arc::clone(&self.space)
-            .try_acquire_many_owned(steps)
-            .map_err(|_| NotTaken::Full)?;
+        if !place.grow(work.memory_bytes()) {
+            return Err(NotTaken::Full);
+        }
         let (answer, outcome) = oneshot::channel();
         let item = Item {
+            bytes: work.weight_bytes(),
             work,
             waiting_since: Instant::now(),
             answer,
-            bytes,
             _place: place,
         };
         self.sender.send(item).map_err(|_| NotTaken::Stopping)?;
@@ -289,5 +351,42 @@ impl QueueGauge {
     pub fn waiting(&self) -> u64 {
         self.capacity
             .saturating_sub(self.space.available_permits() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY: usize = 64 * STEP_BYTES;
+
+    #[test]
+    fn a_place_grows_as_far_as_there_is_room_and_is_given_back() {
+        let (queue, _receiver, _available) = CommitQueue::new(CAPACITY);
+        let mut places: Vec<Place> = (0..8).map(|_| queue.reserve()).collect();
+        assert!(places.iter_mut().all(|place| place.grow(4 * STEP_BYTES)));
+        assert!(places.iter_mut().all(|place| place.grow(8 * STEP_BYTES)));
+        assert_eq!(queue.gauge().waiting(), 64);
+        assert!(!queue.reserve().grow(1));
+        assert!(places[0].grow(STEP_BYTES), "what it has is enough");
+        places.pop();
+        assert!(queue.reserve().grow(8 * STEP_BYTES));
+        places.clear();
+        assert_eq!(queue.gauge().waiting(), 0);
+    }
+
+    #[test]
+    fn one_large_place_grows_to_the_whole_queue_and_beyond_while_others_wait() {
+        let (queue, _receiver, _available) = CommitQueue::new(CAPACITY);
+        let (mut large, mut other) = (queue.reserve(), queue.reserve());
+        assert!(large.grow(9 * STEP_BYTES));
+        assert!(!other.grow(9 * STEP_BYTES), "one is large already");
+        assert!(other.grow(8 * STEP_BYTES), "what is not large has room");
+        assert!(!large.grow(CAPACITY), "not all is free");
+        drop(other);
+        assert!(large.grow(CAPACITY) && large.grow(100 * CAPACITY));
+        assert!(!queue.reserve().grow(1));
+        drop(large);
+        assert!(queue.reserve().grow(CAPACITY));
     }
 }

@@ -1,6 +1,8 @@
 //! The first pass over a request: each span is looked at once, in order, and forgotten unless it
 //! means something.
 
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
@@ -12,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    DetectSettings, Findings, OpenTraces,
+    DetectSettings, Findings, OpenTraces, Room,
     attributes::{Attributes, Slot},
     codes::Codes,
     endpoint::{endpoint, method},
@@ -21,7 +23,7 @@ use super::{
     facts::{MAX_ENDPOINT, MAX_METHOD, Note, NoteBook},
     failed::{Outcome, outcome},
     requests::Requests,
-    resource::{Resources, memory_bytes},
+    resource::Resources,
     row::{self, Origin, Scope},
     scrub::Scrubber,
     time::{Clamped, clamp},
@@ -49,13 +51,21 @@ pub struct Detector<'d> {
     last_trace: Option<(u32, TraceId, TraceKey)>,
     /// The endpoint of the span at hand.
     endpoint: String,
-    /// Memory that the contexts of rows take.
+    /// Memory that the contexts of rows take, their long texts, and all that was found.
     context_bytes: usize,
+    text_bytes: usize,
+    found_bytes: usize,
+    room: Option<&'d mut dyn Room>,
+    is_full: bool,
 }
 
 /// The contexts of all rows of a request: those beyond get none, so that a request of failed spans
 /// only does not fill the memory.
 const MAX_CONTEXT_BYTES: usize = 48 * 1024 * 1024;
+
+/// The long texts of all rows of a request, which can be longer than the request: those beyond are
+/// cut short.
+const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
 
 impl<'d> Detector<'d> {
     /// A detector for one request. `received_at` is what impossible times become.
@@ -82,9 +92,32 @@ impl<'d> Detector<'d> {
             last_trace: None,
             endpoint: String::new(),
             context_bytes: 0,
+            text_bytes: 0,
+            found_bytes: 0,
+            room: None,
+            is_full: false,
         };
         detector.resources.enter(&ResourceView::default());
         detector
+    }
+
+    /// The same, with findings that take no more memory than there is room for.
+    #[must_use]
+    pub fn within(mut self, room: &'d mut dyn Room) -> Self {
+        self.room = Some(room);
+        self
+    }
+
+    /// Whether there was no room for all that was found: then the findings are not whole.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Spans of the request so far.
+    #[must_use]
+    pub fn spans(&self) -> u64 {
+        self.spans
     }
 
     /// What the request comes down to. To be called when the whole body was read.
@@ -187,6 +220,9 @@ impl<'d> Detector<'d> {
         earlier: &[Exception<'_>],
         method: &str,
     ) {
+        if self.is_full {
+            return;
+        }
         let trace = self.trace_key(span.trace_id);
         let mut scrubber = Scrubber::default();
         let thrown = exception.map(|exception| {
@@ -227,9 +263,11 @@ impl<'d> Detector<'d> {
             clamped_exception_nanos,
             without_people: !privacy.user_id,
             without_context: self.context_bytes > MAX_CONTEXT_BYTES,
+            without_texts: self.text_bytes > MAX_TEXT_BYTES,
         };
         let row = row::build(&origin, &self.scope, share, truncated, scrubber);
-        self.context_bytes += memory_bytes(&row.content.context);
+        self.context_bytes += row.content.context_bytes();
+        self.text_bytes += row.content.text_bytes();
         let stated = |slot| {
             let word = span.attributes.text(slot)?;
             Some(word.trim().to_ascii_lowercase())
@@ -250,10 +288,16 @@ impl<'d> Detector<'d> {
             own_category: Some(row.category),
             critical: row.critical,
             log_severity: 0,
-            content: Some(Box::new(row.content)),
+            content: Some(Arc::new(row.content)),
             row: None,
         };
-        self.traces.found(trace, sighting);
+        self.found_bytes += sighting.memory_bytes();
+        let room = self.room.as_deref_mut();
+        if room.is_none_or(|room| room.grow(self.found_bytes)) {
+            self.traces.found(trace, sighting);
+        } else {
+            self.is_full = true;
+        }
     }
 
     fn trace_key(&mut self, trace_id: TraceId) -> TraceKey {

@@ -19,6 +19,18 @@ pub struct Findings {
     pub traces: Vec<TraceFindings>,
 }
 
+impl Findings {
+    /// About how many bytes of memory they take.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let sightings = self.traces.iter().flat_map(|trace| &trace.sightings);
+        size_of::<Self>()
+            + self.entries.len() * size_of::<EntrySpan>()
+            + self.series.len() * 256
+            + sightings.map(Sighting::memory_bytes).sum::<usize>()
+    }
+}
+
 /// The sightings of one service's part of one trace, in the order of the request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceFindings {
@@ -30,6 +42,12 @@ pub struct TraceFindings {
     pub trace_id: TraceId,
     /// What was seen.
     pub sightings: Vec<Sighting>,
+}
+
+/// Where findings find room while they are being made.
+pub trait Room {
+    /// Makes room for this many bytes in all; false when there is none now.
+    fn grow(&mut self, bytes: usize) -> bool;
 }
 
 /// The traces of which every span is looked at, because something failed in them lately.

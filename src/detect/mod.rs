@@ -25,12 +25,13 @@ mod traces;
 mod values;
 
 pub use detector::Detector;
-pub use findings::{Findings, OpenTraces, TraceFindings};
+pub use findings::{Findings, OpenTraces, Room, TraceFindings};
 pub use fingerprint::fingerprint_of;
 #[cfg(test)]
 pub(crate) use resolve::sample;
 pub use resolve::{
-    ResolvedRow, RowContext, TRIMMED, build_row, content_of, resolve, resolve_beyond,
+    ResolvedFailure, ResolvedRow, RowContext, TRIMMED, build_row, content_of, resolve,
+    resolve_beyond,
 };
 pub use settings::{DetectSettings, KeepAddress, Privacy};
 pub use trace_keys::TraceKeys;

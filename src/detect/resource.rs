@@ -139,18 +139,6 @@ pub(super) fn insert(
     is_cut
 }
 
-/// About as many bytes of memory as attributes need: a map has room for eleven from the start.
-pub(super) fn memory_bytes(attributes: &Map<String, Json>) -> usize {
-    let of_one = |value: &Json| match value {
-        Json::Object(inner) => memory_bytes(inner),
-        other => bytes(other),
-    };
-    640 + attributes
-        .iter()
-        .map(|(key, value)| 64 + key.len() + of_one(value))
-        .sum::<usize>()
-}
-
 /// About as many bytes as a value needs.
 fn bytes(value: &Json) -> usize {
     match value {

@@ -23,6 +23,7 @@ use super::{
 
 /// Limits of what is stored.
 const MAX_MESSAGE_BYTES: usize = 8 * 1024;
+const MAX_SHORT_MESSAGE_BYTES: usize = 256;
 const MAX_STACK_BYTES: usize = 64 * 1024;
 const MAX_ROW_BYTES: usize = 128 * 1024;
 const MAX_ATTRIBUTES: usize = 64;
@@ -50,6 +51,8 @@ pub(super) struct Origin<'o, 'a> {
     pub without_people: bool,
     /// The request's rows have got enough context: this one gets none.
     pub without_context: bool,
+    /// The request's rows have got enough of long texts: this one gets none.
+    pub without_texts: bool,
 }
 
 /// The row's own part, and what `resolve` needs of it.
@@ -70,14 +73,14 @@ pub(super) fn build(
 ) -> Row {
     let type_name = type_name(origin);
     let whole_message = error_message(origin);
-    let message = scrubbed(
+    let mut message = scrubbed(
         &whole_message,
         MAX_MESSAGE_BYTES,
         "error_message",
         &mut truncated,
         &mut scrubber,
     );
-    let stack = origin
+    let mut stack = origin
         .exception
         .filter(|exception| !exception.stack.trim().is_empty())
         .map(|exception| {
@@ -109,6 +112,9 @@ pub(super) fn build(
     }
     .fingerprint();
 
+    if origin.without_texts {
+        shorten(&mut message, &mut stack, &mut truncated);
+    }
     let external = External::of(origin, &message);
     let texts = message.len() * 2 + stack.as_ref().map_or(0, String::len);
     let mut context = if origin.without_context {
@@ -159,6 +165,18 @@ fn scrubbed(
         truncated.push(column);
     }
     kept.into_string()
+}
+
+/// Leaves of the long texts what tells one failure from another.
+fn shorten(message: &mut String, stack: &mut Option<String>, truncated: &mut Vec<&'static str>) {
+    let short = Text::bytes(message, MAX_SHORT_MESSAGE_BYTES);
+    if short.cut {
+        truncated.push("error_message");
+        *message = short.into_string();
+    }
+    if stack.take().is_some() {
+        truncated.push("error_stack");
+    }
 }
 
 /// The exception's type, else `error.type`; may be empty.

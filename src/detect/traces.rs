@@ -29,7 +29,7 @@ pub(super) struct Seen {
 pub(super) struct Traces {
     seen: Vec<Seen>,
     /// In order, with their span's place in `seen`.
-    found: Vec<(usize, TraceKey, Sighting)>,
+    found: Vec<(usize, TraceKey, Box<Sighting>)>,
     may_be_nested: bool,
 }
 
@@ -41,6 +41,8 @@ impl Traces {
 
     /// Adds a sighting of the span pushed last.
     pub fn found(&mut self, trace: TraceKey, sighting: Sighting) {
+        // In a box, so that the list grows, and is moved from, without their size.
+        let sighting = Box::new(sighting);
         self.found.push((self.seen.len() - 1, trace, sighting));
     }
 
@@ -130,7 +132,8 @@ impl Traces {
                     key,
                     service_name: service_name.clone(),
                     trace_id: span.trace_id,
-                    sightings: Vec::new(),
+                    // Of most traces there is one; a vector would begin with room for four.
+                    sightings: Vec::with_capacity(1),
                 });
                 traces.len() - 1
             });
@@ -138,7 +141,7 @@ impl Traces {
             let before = sightings.len();
             while let Some((_, _, mut sighting)) = found.next_if(|(at, ..)| *at == place) {
                 sighting.is_entry = span.entry == Entry::Yes;
-                sightings.push(sighting);
+                sightings.push(*sighting);
             }
             if sightings.len() == before {
                 let facts = (span.entry == Entry::Yes)
@@ -150,6 +153,7 @@ impl Traces {
         }
         for trace in &mut traces {
             leave_out_what_cannot_matter(&mut trace.sightings);
+            trace.sightings.shrink_to_fit();
         }
         traces
     }

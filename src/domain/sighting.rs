@@ -1,6 +1,8 @@
 //! What telemetry shows of a failure. `error_traces` keeps the sightings of a service's part of a
 //! trace in order of arrival; the rows of the trace follow from them alone.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -115,12 +117,33 @@ pub struct Sighting {
     pub log_severity: u8,
     /// The rest of the row as it would be if this sighting stood alone. Absent for [`SightingKind::Span`],
     /// and while the row that is built from this sighting keeps it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Box<Content>>,
+    /// Shared with the copies of the sighting, because it is the largest part of a request.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
+    pub content: Option<Arc<Content>>,
     /// The stored row that it is part of; absent until then, and on [`SightingKind::Span`]. Without
     /// `content`, that row keeps it. When the row is gone, the failure is gone for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<ErrorId>,
+}
+
+/// A shared content is written as what it is, and nobody shares it when it is read.
+mod shared {
+    use super::{Arc, Content, Deserialize, Serialize};
+
+    #[expect(clippy::ref_option, reason = "serde calls it with a reference")]
+    pub(super) fn serialize<S: serde::Serializer>(
+        content: &Option<Arc<Content>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        content.as_deref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<Content>>, D::Error> {
+        let content = Option::<Content>::deserialize(deserializer)?;
+        Ok(content.map(Arc::new))
+    }
 }
 
 #[expect(
@@ -136,6 +159,19 @@ impl Sighting {
     #[must_use]
     pub fn is_failure(&self) -> bool {
         self.kind != SightingKind::Span
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        // Its frame, its names, its place in a list of its own, and what the allocator rounds up.
+        const FRAME_BYTES: usize = 768;
+        let headers = self.facts.as_ref().map(|facts| {
+            let headers = facts.request_headers.as_ref();
+            headers.map_or(0, map_bytes)
+        });
+        let content = self.content.as_deref().map(Content::memory_bytes);
+        FRAME_BYTES + headers.unwrap_or(0) + content.unwrap_or(0)
     }
 
     /// The name of a sighting: service and trace (in `trace`), span, kind, and what was thrown.
@@ -190,4 +226,45 @@ pub struct Content {
     pub environment: String,
     /// What kind of failure.
     pub fingerprint: super::Fingerprint,
+}
+
+impl Content {
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        // Its frame, and its short texts.
+        const FRAME_BYTES: usize = 512;
+        FRAME_BYTES + self.text_bytes() + self.context_bytes()
+    }
+
+    /// The bytes of its long texts.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let texts = [&self.error_stack, &self.external_error_message];
+        let texts = texts.into_iter().flatten().map(String::len);
+        self.error_message.len() + texts.sum::<usize>()
+    }
+
+    /// About how many bytes of memory its context takes.
+    #[must_use]
+    pub fn context_bytes(&self) -> usize {
+        map_bytes(&self.context)
+    }
+}
+
+/// About how many bytes of memory an object takes: it has room for eleven entries from the start.
+fn map_bytes(object: &Map<String, Value>) -> usize {
+    let entries = object.iter();
+    640 + entries
+        .map(|(key, value)| 64 + key.len() + value_bytes(value))
+        .sum::<usize>()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| 32 + value_bytes(item)).sum(),
+        Value::Object(object) => map_bytes(object),
+    }
 }

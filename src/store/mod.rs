@@ -224,6 +224,9 @@ pub trait Ingest: Send {
     /// Step 4. The rows with these ids; ids without a row are left out.
     async fn read_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ApiError>, StoreError>;
 
+    /// Which of the ids are those of rows.
+    async fn known_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ErrorId>, StoreError>;
+
     /// Step 4, for regression: the groups of these fingerprints, locked; unknown ones are left out.
     async fn lock_groups(
         &mut self,

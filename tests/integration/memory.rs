@@ -1,9 +1,16 @@
 //! Requests that are small on the wire and large in memory are answered, within bounds.
 
-use std::{fs, io::Write, thread};
+use std::{
+    fs,
+    io::Write,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
+    checker::Checker,
     databases::{Database, Kind},
+    load,
     program::{Program, agent},
     skip::skipped,
 };
@@ -297,4 +304,156 @@ fn several_such_requests_at_once_cost_less_than_256_mebibytes() {
         assert!(peak < SEVERAL_KIB, "{what}: {peak} KiB resident");
     }
     println!("at most {} KiB resident", peak_kib(&program));
+}
+
+/// What the spans of a request look like that all failed.
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    count: u64,
+    in_one_trace: bool,
+    attributes: usize,
+    stack_bytes: usize,
+}
+
+/// A failing batch of the Collector, in small and in large, and the most that a request can have.
+const FAILURES: [Failures; 5] = [
+    Failures {
+        count: 8_192,
+        in_one_trace: false,
+        attributes: 1,
+        stack_bytes: 0,
+    },
+    Failures {
+        count: 8_192,
+        in_one_trace: false,
+        attributes: 12,
+        stack_bytes: 1_500,
+    },
+    Failures {
+        count: 49_990,
+        in_one_trace: false,
+        attributes: 1,
+        stack_bytes: 0,
+    },
+    Failures {
+        count: 38_000,
+        in_one_trace: false,
+        attributes: 12,
+        stack_bytes: 0,
+    },
+    Failures {
+        count: 49_990,
+        in_one_trace: true,
+        attributes: 1,
+        stack_bytes: 0,
+    },
+];
+
+impl Failures {
+    /// The request; no client has a span of another's.
+    fn body(self, client: u64) -> Vec<u8> {
+        let now = load::now_nanos().to_le_bytes();
+        let text = |key: &str, value: &str| {
+            let value = field(1, value.as_bytes());
+            [field(1, key.as_bytes()), field(2, &value)].concat()
+        };
+        let attributes: Vec<u8> = (0..self.attributes)
+            .flat_map(|number| field(9, &text(&format!("app.attribute.{number}"), "a value")))
+            .collect();
+        let spans = (0..self.count).map(|number| {
+            let trace = if self.in_one_trace { 0 } else { number };
+            let stack = format!("  at shop.Items.find(Items.java:{number})\n");
+            let exception = [
+                field(2, b"exception"),
+                field(3, &text("exception.type", "shop.OutOfStock")),
+                field(3, &text("exception.message", &format!("item {number}"))),
+                field(
+                    3,
+                    &text(
+                        "exception.stacktrace",
+                        &stack.repeat(self.stack_bytes / stack.len()),
+                    ),
+                ),
+            ];
+            let span = [
+                field(
+                    1,
+                    &[(client + 1).to_be_bytes(), trace.to_be_bytes()].concat(),
+                ),
+                field(2, &(number + 1).to_be_bytes()),
+                field(5, b"GET /items"),
+                vec![6 << 3, 2, 8 << 3 | 1],
+                now.to_vec(),
+                attributes.clone(),
+                field(11, &exception.concat()),
+                field(15, &[3 << 3, 2]),
+            ];
+            field(2, &span.concat())
+        });
+        field(1, &field(2, &spans.flatten().collect::<Vec<u8>>()))
+    }
+}
+
+fn send_until_acknowledged(program: &Program, body: &[u8]) {
+    let start = Instant::now();
+    loop {
+        match send(program, "application/x-protobuf", body) {
+            200 => return,
+            // Told to come again.
+            429 | 503 => {}
+            status => panic!("answered {status}"),
+        }
+        let patience = Duration::from_mins(2);
+        assert!(start.elapsed() < patience, "{}", program.log());
+    }
+}
+
+fn assert_rows(database: &Database, expected: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let rows = runtime.block_on(async {
+        let mut checker = Checker::open(&database.url, &database.schema).await;
+        checker.number("SELECT count(*) FROM api_errors").await
+    });
+    assert_eq!(u64::try_from(rows), Ok(expected), "all rows are there");
+}
+
+/// So many clients at once send a request each, until all are acknowledged.
+fn assert_stored_within_the_limit(kind: Kind, failures: Failures, clients: u64) {
+    let database = Database::new(kind);
+    let program = Program::start(&database.url, &database.environment());
+    thread::scope(|scope| {
+        for client in 0..clients {
+            let program = &program;
+            scope.spawn(move || send_until_acknowledged(program, &zipped(&failures.body(client))));
+        }
+    });
+    let peak = peak_kib(&program);
+    println!("{kind:?}, {clients} clients, {failures:?}: {peak} KiB resident");
+    assert!(peak < SEVERAL_KIB, "{failures:?}: {peak} KiB resident");
+    assert_rows(&database, clients * failures.count);
+}
+
+#[test]
+fn a_request_of_failures_only_is_stored_whole_within_256_mebibytes() {
+    if !is_release() {
+        return;
+    }
+    for failures in FAILURES {
+        for kind in [Kind::Sqlite, Kind::Postgres] {
+            assert_stored_within_the_limit(kind, failures, 1);
+        }
+    }
+}
+
+#[test]
+fn eight_failing_batches_at_once_are_stored_whole_within_256_mebibytes() {
+    if !is_release() {
+        return;
+    }
+    for failures in [FAILURES[0], FAILURES[1]] {
+        assert_stored_within_the_limit(Kind::Sqlite, failures, 8);
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use redspan::{
     commit::{
         OpenTraceSet,
-        plan::{self, DimensionLimit, Plan, PlanInput, TraceInput, UserHasher},
+        plan::{Candidates, DimensionLimit, Plan, PlanInput, TraceInput, UserHasher},
     },
     detect::{DetectSettings, Detector, Findings},
     domain::{
@@ -158,25 +158,32 @@ impl Tables {
             }
         }
 
-        let stored = plan::candidate_ids(&traces, &[])
+        let candidates = Candidates::of(&traces, &[]);
+        let known = candidates.names.into_iter();
+        let known = known.filter(|id| self.errors.contains_key(id)).collect();
+        let stored = candidates
+            .rows
             .into_iter()
             .filter_map(|id| self.errors.get(&id).cloned())
             .collect();
         let input = PlanInput {
             traces,
             stored,
+            known,
             ..PlanInput::default()
         };
         let mut plan = Plan::new(now, users);
-        let rows = plan.rows(input, &mut NoLimit);
+        let mut rows = vec![plan.rows(input, &mut NoLimit)];
+        rows.extend(std::iter::from_fn(|| plan.further_rows(&mut NoLimit)));
         let groups = plan
             .fingerprints()
             .into_iter()
             .filter_map(|fingerprint| self.group_state(&fingerprint))
             .collect();
         let (counts, _) = plan.finish(groups);
-        self.apply(rows);
-        self.apply(counts);
+        for changes in rows.into_iter().chain([counts]) {
+            self.apply(changes);
+        }
     }
 
     fn stored_trace(&self, key: TraceKey) -> StoredTrace {

@@ -1,7 +1,10 @@
 //! How much of a trace is remembered: at most 256 sightings and 64 KiB of JSON. What goes beyond
 //! follows from the sightings alone, so every replica forgets the same.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 
@@ -225,6 +228,7 @@ fn trim_content(sighting: &mut Sighting, trim: impl Fn(&mut Content) -> bool) ->
     let Some(content) = &mut sighting.content else {
         return false;
     };
+    let content = Arc::make_mut(content);
     let is_shorter = trim(content);
     if is_shorter {
         content

@@ -47,8 +47,10 @@ pub struct TraceInput {
 pub struct PlanInput {
     /// Each trace once, and in one piece of the group.
     pub traces: Vec<TraceInput>,
-    /// The rows with [`candidate_ids`], as far as they are there.
+    /// [`Candidates::rows`], as far as they are there.
     pub stored: Vec<ApiError>,
+    /// [`Candidates::names`], as far as rows have them.
+    pub known: Vec<ErrorId>,
     /// Errors logged by application code; their `aggregation_id` is set here.
     pub logged: Vec<ApiError>,
     /// Counts without rows (`upsert_aggregation`): only dimensions, hour, times and
@@ -86,16 +88,32 @@ pub struct Effects {
     pub logged: Vec<Outcome>,
 }
 
-/// The rows to read before [`Plan::rows`], sorted, each once.
-#[must_use]
-pub fn candidate_ids(traces: &[TraceInput], logged: &[ApiError]) -> Vec<ErrorId> {
-    let mut ids: Vec<ErrorId> = logged.iter().map(|error| error.id).collect();
-    for trace in traces {
-        trace::candidate_ids(trace, &mut ids);
+/// What is to be read before [`Plan::rows`]; both sorted, each once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Candidates {
+    /// Rows that may change.
+    pub rows: Vec<ErrorId>,
+    /// Names of new rows, which are not new when a row has them.
+    pub names: Vec<ErrorId>,
+}
+
+impl Candidates {
+    /// What these traces and logged errors need.
+    #[must_use]
+    pub fn of(traces: &[TraceInput], logged: &[ApiError]) -> Self {
+        let mut candidates = Self {
+            rows: Vec::new(),
+            names: logged.iter().map(|error| error.id).collect(),
+        };
+        for trace in traces {
+            trace::candidates(trace, &mut candidates);
+        }
+        for ids in [&mut candidates.rows, &mut candidates.names] {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        candidates
     }
-    ids.sort_unstable();
-    ids.dedup();
-    ids
 }
 
 /// The changes of one group in the making.
@@ -104,6 +122,8 @@ pub struct Plan {
     now: Timestamp,
     deltas: Deltas,
     effects: Effects,
+    /// Traces with rows that are not planned yet, and where their outcomes stand.
+    beyond: Vec<(usize, trace::Outcomes, trace::Beyond)>,
 }
 
 impl Plan {
@@ -114,21 +134,29 @@ impl Plan {
             now,
             deltas: Deltas::new(users.clone()),
             effects: Effects::default(),
+            beyond: Vec::new(),
         }
     }
 
-    /// The changes of traces and rows of one piece. They are to be written before the next piece is
-    /// read.
+    /// The changes of traces and rows of one piece. They, and then [`Plan::further_rows`], are to be
+    /// written before the next piece is read.
     #[must_use]
     pub fn rows(&mut self, input: PlanInput, fold: &mut impl DimensionLimit) -> Changes {
         let stored: HashMap<ErrorId, &ApiError> =
             input.stored.iter().map(|row| (row.id, row)).collect();
-        let mut rows = Rows::new(&stored, fold, &mut self.deltas);
+        let known = input.known.into_iter().collect();
+        let mut rows = Rows::new(&stored, known, fold, &mut self.deltas);
         let mut traces = Vec::new();
         for trace in input.traces {
-            let (write, outcomes) = trace::plan_trace(trace, self.now, &mut rows);
-            traces.extend(write);
-            self.effects.sightings.push(outcomes);
+            let planned = trace::plan_trace(trace, self.now, &mut rows);
+            traces.extend(planned.write);
+            if let Some(beyond) = planned.beyond {
+                let at = self.effects.sightings.len();
+                self.beyond.push((at, planned.outcomes, beyond));
+                self.effects.sightings.push(Vec::new());
+            } else {
+                self.effects.sightings.push(planned.outcomes.list);
+            }
         }
         for error in input.logged {
             self.effects.logged.push(rows.insert(error));
@@ -136,38 +164,27 @@ impl Plan {
         for upsert in &input.upserts {
             rows.upsert(upsert);
         }
-
-        let Rows {
-            mut inserted,
-            mut updated,
-            mut merged,
-            mut parted,
-            ..
-        } = rows;
-        for row in &inserted {
-            *self.effects.errors.entry(ErrorLabels::of(row)).or_default() += 1;
-        }
-        for (gone, _) in &merged {
-            *self
-                .effects
-                .merged_rows
-                .entry(stored[gone].service_name.clone())
-                .or_default() += 1;
-        }
         traces.sort_unstable_by_key(|write| write.key);
-        inserted.sort_unstable_by_key(|row| row.id);
-        updated.sort_unstable_by_key(|row| row.id);
-        merged.sort_unstable();
-        parted.sort_unstable();
         Changes {
-            now: Some(self.now),
             traces,
-            inserted,
-            updated,
-            merged,
-            parted,
-            ..Changes::default()
+            ..rows.into_changes(self.now, &mut self.effects)
         }
+    }
+
+    /// Further rows of the piece, as many as are written at once: of failures that their traces have
+    /// no room to remember. To be asked until there are none.
+    #[must_use]
+    pub fn further_rows(&mut self, fold: &mut impl DimensionLimit) -> Option<Changes> {
+        let (at, outcomes, beyond) = self.beyond.last_mut()?;
+        let nothing = HashMap::new();
+        let mut rows = Rows::new(&nothing, HashSet::new(), fold, &mut self.deltas);
+        let is_more = beyond.place_some(self.now, &mut rows, outcomes);
+        let changes = rows.into_changes(self.now, &mut self.effects);
+        if !is_more {
+            self.effects.sightings[*at] = std::mem::take(&mut outcomes.list);
+            self.beyond.pop();
+        }
+        Some(changes)
     }
 
     /// The groups to lock and read before [`Plan::finish`], sorted, each once.
@@ -184,6 +201,7 @@ impl Plan {
             now,
             deltas,
             mut effects,
+            beyond: _,
         } = self;
         let states: HashMap<Fingerprint, GroupState> = groups
             .into_iter()
@@ -225,7 +243,8 @@ struct Rows<'a> {
     limit: &'a mut dyn DimensionLimit,
     deltas: &'a mut Deltas,
     inserted: Vec<ApiError>,
-    inserted_ids: HashSet<ErrorId>,
+    /// Names that rows have, stored ones and those of `inserted`.
+    known: HashSet<ErrorId>,
     updated: Vec<ApiError>,
     merged: Vec<(ErrorId, ErrorId)>,
     parted: Vec<ErrorId>,
@@ -234,6 +253,7 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn new(
         stored: &'a HashMap<ErrorId, &'a ApiError>,
+        known: HashSet<ErrorId>,
         limit: &'a mut dyn DimensionLimit,
         deltas: &'a mut Deltas,
     ) -> Self {
@@ -242,7 +262,7 @@ impl<'a> Rows<'a> {
             limit,
             deltas,
             inserted: Vec::new(),
-            inserted_ids: HashSet::new(),
+            known,
             updated: Vec::new(),
             merged: Vec::new(),
             parted: Vec::new(),
@@ -250,7 +270,7 @@ impl<'a> Rows<'a> {
     }
 
     fn is_known(&self, id: ErrorId) -> bool {
-        self.stored.contains_key(&id) || self.inserted_ids.contains(&id)
+        self.stored.contains_key(&id) || self.known.contains(&id)
     }
 
     /// Stores a row for the first time, unless one with its id is there.
@@ -261,7 +281,7 @@ impl<'a> Rows<'a> {
         let (hour, dimensions) = (row.hour(), row.dimensions());
         row.aggregation_id = AggregationId::new(hour, &self.limit.fold(hour, &dimensions));
         self.deltas.came(&row);
-        self.inserted_ids.insert(row.id);
+        self.known.insert(row.id);
         self.inserted.push(row);
         Outcome::Error
     }
@@ -291,5 +311,36 @@ impl<'a> Rows<'a> {
     fn upsert(&mut self, upsert: &AggregationDelta) {
         let dimensions = self.limit.fold(upsert.hour, &upsert.dimensions);
         self.deltas.unlinked(upsert, dimensions);
+    }
+
+    /// What is to be written, each list in its order; `effects` gains what it does to counters.
+    fn into_changes(self, now: Timestamp, effects: &mut Effects) -> Changes {
+        let Self {
+            stored,
+            mut inserted,
+            mut updated,
+            mut merged,
+            mut parted,
+            ..
+        } = self;
+        for row in &inserted {
+            *effects.errors.entry(ErrorLabels::of(row)).or_default() += 1;
+        }
+        for (gone, _) in &merged {
+            let service_name = stored[gone].service_name.clone();
+            *effects.merged_rows.entry(service_name).or_default() += 1;
+        }
+        inserted.sort_unstable_by_key(|row| row.id);
+        updated.sort_unstable_by_key(|row| row.id);
+        merged.sort_unstable();
+        parted.sort_unstable();
+        Changes {
+            now: Some(now),
+            inserted,
+            updated,
+            merged,
+            parted,
+            ..Changes::default()
+        }
     }
 }

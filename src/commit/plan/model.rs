@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    DimensionLimit, Effects, HourlyLabelSets, Plan, PlanInput, TraceInput, UserHasher, budget,
-    candidate_ids,
+    Candidates, DimensionLimit, Effects, HourlyLabelSets, Plan, PlanInput, TraceInput, UserHasher,
+    budget,
 };
 use crate::{
     detect::sample,
@@ -86,19 +86,25 @@ impl Tables {
             new: new.to_vec(),
         };
         let traces = vec![trace];
-        let ids = candidate_ids(&traces, &logged);
-        assert!(ids.is_sorted());
+        let Candidates {
+            rows: ids,
+            mut names,
+        } = Candidates::of(&traces, &logged);
+        assert!(ids.is_sorted() && names.is_sorted());
         let stored = ids.iter().filter_map(|id| self.rows.get(id).cloned());
+        names.retain(|id| self.rows.contains_key(id));
         self.commits += 1;
         let input = PlanInput {
             traces,
             stored: stored.collect(),
+            known: names,
             logged,
             upserts,
         };
         let now = Timestamp::from_micros(sample::START_MICROS + self.commits);
         let mut plan = Plan::new(now, &UserHasher::new([1; 16]));
-        let rows = plan.rows(input, limit);
+        let mut rows = vec![plan.rows(input, limit)];
+        rows.extend(std::iter::from_fn(|| plan.further_rows(limit)));
         let groups = plan
             .fingerprints()
             .iter()
@@ -112,18 +118,13 @@ impl Tables {
             })
             .collect();
         let (counts, effects) = plan.finish(groups);
-        self.apply(&rows);
-        self.apply(&counts);
+        let before = self.stored;
+        for changes in rows.iter().chain([&counts]) {
+            self.apply(changes);
+        }
         self.check();
-        assert_eq!(
-            self.stored,
-            self.stored_before(&rows) + effects.errors.values().sum::<i64>()
-        );
+        assert_eq!(self.stored, before + effects.errors.values().sum::<i64>());
         effects
-    }
-
-    fn stored_before(&self, changes: &Changes) -> i64 {
-        self.stored - i64::try_from(changes.inserted.len()).unwrap()
     }
 
     fn apply(&mut self, changes: &Changes) {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, slice::from_ref};
 
 use serde_json::json;
 
-use super::{DimensionLimit, HourlyLabelSets, Outcome, candidate_ids, model::Tables};
+use super::{Candidates, DimensionLimit, HourlyLabelSets, Outcome, model::Tables};
 use crate::{
     detect::sample::{START_MICROS, exception, failed, link},
     domain::{
@@ -408,7 +408,10 @@ fn nothing_is_read_or_written_for_what_is_known_already() {
         before: before.clone(),
         new: vec![entry()],
     };
-    assert!(candidate_ids(from_ref(&resent), &[]).is_empty());
+    assert_eq!(
+        Candidates::of(from_ref(&resent), &[]),
+        Candidates::default()
+    );
     let input = super::PlanInput {
         traces: vec![resent],
         ..super::PlanInput::default()
@@ -427,12 +430,18 @@ fn spans_that_stand_above_no_failure_are_remembered_without_reading_rows() {
         before: tables.traces.values().next().unwrap().clone(),
         new: vec![new],
     };
-    assert!(candidate_ids(&[trace(link(8, 7))], &[]).is_empty());
+    assert_eq!(
+        Candidates::of(&[trace(link(8, 7))], &[]),
+        Candidates::default()
+    );
     let above = link(1, 0).entry("/orders", 200);
-    assert_eq!(candidate_ids(&[trace(above)], &[]), [row_id(&cause())]);
+    assert_eq!(
+        Candidates::of(&[trace(above)], &[]).rows,
+        [row_id(&cause())]
+    );
     let entry_facts = link(2, 1).entry("/orders", 200);
     assert_eq!(
-        candidate_ids(&[trace(entry_facts)], &[]),
+        Candidates::of(&[trace(entry_facts)], &[]).rows,
         [row_id(&cause())]
     );
 

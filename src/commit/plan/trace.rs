@@ -1,21 +1,31 @@
 //! One trace: what its new sightings do to its rows.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
-    detect::{ResolvedRow, RowContext, build_row, content_of, resolve, resolve_beyond},
-    domain::{ApiError, ErrorId, Sighting, SightingKey, SpanId, Timestamp},
-    store::TraceWrite,
+    detect::{
+        ResolvedFailure, ResolvedRow, RowContext, build_row, content_of, resolve, resolve_beyond,
+    },
+    domain::{ApiError, Content, ErrorId, Sighting, SightingKey, SpanId, Timestamp},
+    store::{TraceIdentity, TraceWrite},
 };
 
 use super::{
-    Outcome, Rows, TraceInput,
+    Candidates, Outcome, Rows, TraceInput,
     budget::{self, Admitted},
 };
 
-/// The rows that a trace needs to be read: all that it has, and those that a resent sighting may
-/// have made that the trace has no memory of. None, when nothing that came can change a row.
-pub(super) fn candidate_ids(trace: &TraceInput, ids: &mut Vec<ErrorId>) {
+/// Rows of failures beyond what a trace remembers that are written at once.
+const ROWS_AT_ONCE: usize = 1_000;
+const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
+
+/// The rows that a trace needs to be read, which are all that it has, and the names of those that a
+/// resent sighting may have made that the trace has no memory of. None, when nothing that came can
+/// change a row.
+pub(super) fn candidates(trace: &TraceInput, candidates: &mut Candidates) {
     let known: HashSet<SightingKey> = trace.before.sightings.iter().map(|it| it.key).collect();
     let new: Vec<&Sighting> = trace
         .new
@@ -23,8 +33,10 @@ pub(super) fn candidate_ids(trace: &TraceInput, ids: &mut Vec<ErrorId>) {
         .filter(|sighting| !known.contains(&sighting.key))
         .collect();
     if concerns_failures(&trace.before.sightings, &new) {
-        ids.extend(trace.before.sightings.iter().filter_map(|it| it.row));
-        ids.extend(new.into_iter().filter(|it| it.is_failure()).map(row_id));
+        let rows = trace.before.sightings.iter().filter_map(|it| it.row);
+        candidates.rows.extend(rows);
+        let failures = new.into_iter().filter(|it| it.is_failure());
+        candidates.names.extend(failures.map(row_id));
     }
 }
 
@@ -57,19 +69,22 @@ fn attach(
         if sighting.content.is_none()
             && let Some(row) = sighting.row.and_then(|id| stored.get(&id))
         {
-            sighting.content = Some(Box::new(content_of(row)));
+            sighting.content = Some(Arc::new(content_of(row)));
             origins.insert(row.id, sighting.key);
         }
     }
     origins
 }
 
+/// What is to be done about a trace.
+pub(super) struct Planned {
+    pub(super) write: Option<TraceWrite>,
+    pub(super) outcomes: Outcomes,
+    pub(super) beyond: Option<Beyond>,
+}
+
 /// Adds what is new to the trace, and the difference that it makes to the rows.
-pub(super) fn plan_trace(
-    trace: TraceInput,
-    now: Timestamp,
-    rows: &mut Rows<'_>,
-) -> (Option<TraceWrite>, Vec<Outcome>) {
+pub(super) fn plan_trace(trace: TraceInput, now: Timestamp, rows: &mut Rows<'_>) -> Planned {
     let TraceInput {
         identity,
         before,
@@ -93,7 +108,11 @@ pub(super) fn plan_trace(
         }
     }
     if fresh.is_empty() {
-        return (None, outcomes.list);
+        return Planned {
+            write: None,
+            outcomes,
+            beyond: None,
+        };
     }
 
     let concerns_failures = concerns_failures(&before.sightings, &fresh.iter().collect::<Vec<_>>());
@@ -110,8 +129,8 @@ pub(super) fn plan_trace(
     } = budget::admit(sightings, fresh);
     if concerns_failures {
         plan_remembered(&mut sightings, &origins, &context, rows, &mut outcomes);
-        plan_beyond(&sightings, beyond, &context, rows, &mut outcomes);
     }
+    let beyond = Beyond::new(&identity, &sightings, beyond);
     let write = TraceWrite {
         key: identity.key,
         sightings: budget::write(&mut sightings),
@@ -120,7 +139,11 @@ pub(super) fn plan_trace(
             .saturating_add(i64::try_from(dropped).unwrap_or(i64::MAX)),
         touched_at: now,
     };
-    (Some(write), outcomes.list)
+    Planned {
+        write: Some(write),
+        outcomes,
+        beyond,
+    }
 }
 
 /// The rows that follow from what the trace remembers.
@@ -145,31 +168,65 @@ fn plan_remembered(
     }
 }
 
-/// The rows of failures that the trace has no room for. Their names alone keep them from being
-/// stored again.
-fn plan_beyond(
-    remembered: &[Sighting],
-    beyond: Vec<Sighting>,
-    context: &RowContext<'_>,
-    rows: &mut Rows<'_>,
-    outcomes: &mut Outcomes,
-) {
-    if beyond.is_empty() {
-        return;
-    }
-    let mut sightings = remembered.to_vec();
-    sightings.extend(beyond);
-    for row in resolve_beyond(&sightings, remembered.len()) {
-        if let Some(built) = build_row(&row, &sightings, context) {
-            outcomes.named(row.id, rows.insert(without_trimmed_headers(built)));
+/// Failures that their trace has no room for. Their names alone keep them from being stored again.
+#[derive(Debug)]
+pub(super) struct Beyond {
+    identity: TraceIdentity,
+    /// All of the trace.
+    sightings: Vec<Sighting>,
+    failures: std::vec::IntoIter<ResolvedFailure>,
+}
+
+impl Beyond {
+    fn new(
+        identity: &TraceIdentity,
+        remembered: &[Sighting],
+        beyond: Vec<Sighting>,
+    ) -> Option<Self> {
+        if !beyond.iter().any(Sighting::is_failure) {
+            return None;
         }
+        let mut sightings = remembered.to_vec();
+        sightings.extend(beyond);
+        Some(Self {
+            identity: identity.clone(),
+            failures: resolve_beyond(&sightings, remembered.len()).into_iter(),
+            sightings,
+        })
+    }
+
+    /// Stores as many of them as are written at once; false when none is left.
+    pub(super) fn place_some(
+        &mut self,
+        now: Timestamp,
+        rows: &mut Rows<'_>,
+        outcomes: &mut Outcomes,
+    ) -> bool {
+        let context = RowContext {
+            service_name: &self.identity.service_name,
+            trace_id: self.identity.trace_id,
+            received_at: now,
+        };
+        let mut bytes = 0;
+        for failure in self.failures.by_ref().take(ROWS_AT_ONCE) {
+            let row = failure.row(&self.sightings);
+            let origin = &self.sightings[row.origin];
+            bytes += origin.content.as_deref().map_or(0, Content::memory_bytes);
+            if let Some(built) = build_row(&row, &self.sightings, &context) {
+                outcomes.named(row.id, rows.insert(without_trimmed_headers(built)));
+            }
+            if bytes > BYTES_AT_ONCE {
+                break;
+            }
+        }
+        self.failures.len() > 0
     }
 }
 
 /// What became of each new sighting.
-#[derive(Default)]
-struct Outcomes {
-    list: Vec<Outcome>,
+#[derive(Debug, Default)]
+pub(super) struct Outcomes {
+    pub(super) list: Vec<Outcome>,
     at: HashMap<ErrorId, usize>,
 }
 

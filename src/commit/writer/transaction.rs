@@ -12,7 +12,7 @@ use crate::{
 use super::{
     Changed, Done, Purpose, Session, Writer, failpoint,
     group::{self, Group, Piece},
-    plan::{self, Plan, PlanInput, TraceInput},
+    plan::{self, Candidates, Plan, PlanInput, TraceInput},
     queue::{Outcome, Tally, Work},
 };
 
@@ -149,12 +149,15 @@ impl Writer {
         plan: &mut Plan,
         mut input: PlanInput,
     ) -> Result<(), StoreError> {
-        let candidates = plan::candidate_ids(&input.traces, &input.logged);
-        if !candidates.is_empty() {
-            input.stored = connection.read_errors(&candidates).await?;
+        let candidates = Candidates::of(&input.traces, &input.logged);
+        input.stored = connection.read_errors(&candidates.rows).await?;
+        input.known = connection.known_errors(&candidates.names).await?;
+        let mut changes = Some(plan.rows(input, &mut self.parts.error_labels));
+        while let Some(rows) = changes {
+            connection.apply(&rows).await?;
+            changes = plan.further_rows(&mut self.parts.error_labels);
         }
-        let changes = plan.rows(input, &mut self.parts.error_labels);
-        connection.apply(&changes).await
+        Ok(())
     }
 
     /// Registers the users that rows will name and that are not known to be there.

@@ -1,5 +1,7 @@
 //! Whole requests, as protobuf, through the walk.
 
+mod memory;
+
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, ArrayValue, KeyValue, any_value},
@@ -706,49 +708,4 @@ fn secrets_are_in_no_part_of_the_findings() {
         &Open(Vec::new()),
     );
     assert!(!format!("{found:?}").contains(CANARY), "{found:#?}");
-}
-
-#[test]
-fn many_failures_of_a_large_resource_share_a_bounded_memory() {
-    let large = "x".repeat(4000);
-    let resource: Vec<_> = ["a", "b", "c", "d"]
-        .map(|key| (key, large.as_str()))
-        .to_vec();
-    let spans = (0..3_000_u16)
-        .map(|number| Span {
-            span_id: [&[9; 6][..], &number.to_be_bytes()].concat(),
-            ..failed(span_of(INTERNAL, 9, 0), "x")
-        })
-        .collect();
-    let found = find_in(vec![resource_spans(&resource, spans)], &Open(Vec::new()));
-    let sightings = &found.traces[0].sightings;
-    assert_eq!(sightings.len(), 3_000);
-    let share = |sighting: &Sighting| {
-        let context = &sighting.content.as_ref().unwrap().context;
-        (
-            context.contains_key("resource"),
-            context.contains_key("truncated"),
-        )
-    };
-    assert_eq!(share(&sightings[0]), (true, false));
-    assert_eq!(share(&sightings[2_999]), (false, true));
-}
-
-#[test]
-fn the_contexts_of_very_many_failures_are_bounded() {
-    let spans = (0..30_000_u16)
-        .map(|number| Span {
-            span_id: [&[9; 6][..], &number.to_be_bytes()].concat(),
-            ..failed(span_of(INTERNAL, 9, 0), "x")
-        })
-        .collect();
-    let found = find(spans);
-    let sightings = &found.traces[0].sightings;
-    assert_eq!(sightings.len(), 30_000);
-    let context = |sighting: &Sighting| json!(sighting.content.as_ref().unwrap().context);
-    assert_eq!(context(&sightings[0])["span"]["name"], "span 9");
-    assert_eq!(
-        context(&sightings[29_999]),
-        json!({"truncated": ["context"]})
-    );
 }

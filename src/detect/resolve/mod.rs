@@ -24,18 +24,23 @@ use spans::Spans;
 /// arrival; their contents are needed for finding out what names what.
 #[must_use]
 pub fn resolve(sightings: &[Sighting]) -> Vec<ResolvedRow> {
-    resolve_from(sightings, sightings.len(), 0)
+    let failures = resolve_from(sightings, sightings.len(), 0);
+    failures
+        .into_iter()
+        .map(|failure| failure.row(sightings))
+        .collect()
 }
 
 /// The rows of failures that a trace has no room to remember: each of the sightings from
-/// `remembered` on is a row by itself, placed among all that is known of its trace.
+/// `remembered` on is a row by itself, placed among all that is known of its trace. There can be
+/// very many, so their rows are made when it is their turn.
 #[must_use]
-pub fn resolve_beyond(sightings: &[Sighting], remembered: usize) -> Vec<ResolvedRow> {
+pub fn resolve_beyond(sightings: &[Sighting], remembered: usize) -> Vec<ResolvedFailure> {
     resolve_from(sightings, remembered.min(sightings.len()), remembered)
 }
 
 /// The rows whose first sighting is at `first` or later, when sightings from `joining` on stay alone.
-fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<ResolvedRow> {
+fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<ResolvedFailure> {
     let spans = Spans::new(sightings);
     let mut failures = Failures::new(sightings, &spans, joining);
     failures.join_causes();
@@ -57,15 +62,37 @@ fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<Res
     rows.into_iter()
         .map(|(root, members)| {
             let origin = failures.origins[root];
-            ResolvedRow::new(
-                sightings,
+            ResolvedFailure {
                 members,
                 origin,
-                spans.entry_of(sightings[origin].span_id),
-                failures.is_handled(root),
-            )
+                entry: spans.entry_of(sightings[origin].span_id),
+                is_handled: failures.is_handled(root),
+            }
         })
         .collect()
+}
+
+/// Which sightings are one failure, and where it stands. Numbers are places in the list of sightings.
+#[derive(Clone, Debug)]
+pub struct ResolvedFailure {
+    members: Vec<usize>,
+    origin: usize,
+    entry: Option<usize>,
+    is_handled: bool,
+}
+
+impl ResolvedFailure {
+    /// What it says as a row.
+    #[must_use]
+    pub fn row(self, sightings: &[Sighting]) -> ResolvedRow {
+        let Self {
+            members,
+            origin,
+            entry,
+            is_handled,
+        } = self;
+        ResolvedRow::new(sightings, members, origin, entry, is_handled)
+    }
 }
 
 /// Which failures are one. All lists have one place for each sighting.

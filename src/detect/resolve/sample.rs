@@ -1,5 +1,7 @@
 //! Sightings for tests, said in few words.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::domain::{
@@ -67,7 +69,7 @@ fn sighting(kind: SightingKind, span: u16, parent: u16) -> Sighting {
         critical: false,
         log_severity: 0,
         content: is_failure.then(|| {
-            Box::new(Content {
+            Arc::new(Content {
                 error_message: format!("span {span} failed"),
                 error_code: None,
                 error_stack: None,
@@ -114,7 +116,7 @@ impl Sighting {
             first_line: message.lines().next().unwrap_or("").to_owned(),
         };
         self.key = Sighting::key(trace_key(), self.span_id, self.kind, Some(&thrown));
-        if let Some(content) = &mut self.content {
+        if let Some(content) = self.content.as_mut().map(Arc::make_mut) {
             content.error_code = Some(exception_type.to_owned());
             content.error_message = message.to_owned();
             content.fingerprint = Fingerprint(format!("1:{exception_type}"));
@@ -124,14 +126,14 @@ impl Sighting {
     }
 
     pub(crate) fn stack(mut self, stack: &str) -> Self {
-        if let Some(content) = &mut self.content {
+        if let Some(content) = self.content.as_mut().map(Arc::make_mut) {
             content.error_stack = Some(stack.to_owned());
         }
         self
     }
 
     pub(crate) fn version(mut self, version: &str) -> Self {
-        if let Some(content) = &mut self.content {
+        if let Some(content) = self.content.as_mut().map(Arc::make_mut) {
             content.service_version = Some(version.to_owned());
         }
         self

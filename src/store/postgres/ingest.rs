@@ -169,6 +169,10 @@ impl Ingest for PostgresIngest {
         timed!(self, "read api_errors", read_errors(ids))
     }
 
+    async fn known_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ErrorId>, StoreError> {
+        timed!(self, "read api_errors", known_errors(ids))
+    }
+
     async fn lock_groups(
         &mut self,
         fingerprints: &[Fingerprint],
@@ -443,6 +447,18 @@ impl Session {
             .fetch_all(&mut self.connection)
             .await
             .and_then(|rows| rows.iter().map(api_error::<Postgres>).collect())
+            .during("read api_errors")
+    }
+
+    async fn known_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ErrorId>, StoreError> {
+        const SQL: &str = "SELECT id FROM api_errors WHERE id = ANY($1)";
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.query_scalar(SQL)
+            .bind(ids)
+            .fetch_all(&mut self.connection)
+            .await
             .during("read api_errors")
     }
 

@@ -239,6 +239,23 @@ impl Ingest for SqliteIngest {
         Ok(errors)
     }
 
+    async fn known_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ErrorId>, StoreError> {
+        static SQL: Chunked = Chunked::list("SELECT id FROM api_errors WHERE id IN (", ")");
+        let mut known = Vec::new();
+        for (sql, piece) in SQL.pieces(ids) {
+            let mut query = sqlx::query_scalar(sql);
+            for id in piece {
+                query = query.bind(id);
+            }
+            let found: Vec<ErrorId> = query
+                .fetch_all(&mut self.connection)
+                .await
+                .during("read api_errors")?;
+            known.extend(found);
+        }
+        Ok(known)
+    }
+
     async fn lock_groups(
         &mut self,
         fingerprints: &[Fingerprint],
