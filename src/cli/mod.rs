@@ -123,7 +123,8 @@ pub fn main(
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             for sentence in failure.to_string().lines() {
-                eprintln!("redspan: {sentence}");
+                // A database's own words may repeat what telemetry said.
+                eprintln!("redspan: {}", text::one_line(sentence));
             }
             ExitCode::from(failure.exit_code())
         }

@@ -194,11 +194,8 @@ impl Show {
 
     fn text(&self, asked: ErrorId, story: &Story, view: &View) -> String {
         let error = &story.error;
-        let width = if self.full {
-            usize::MAX
-        } else {
-            view.screen.reading_width()
-        };
+        let width = view.screen.width.filter(|_| !self.full);
+        let width = width.map_or(usize::MAX, usize::from);
         let mut text = heading(error);
         facts(&mut text, asked, error, view.now);
         if let Some(stack) = error.error_stack.as_deref().filter(|it| !it.is_empty()) {

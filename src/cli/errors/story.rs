@@ -15,6 +15,9 @@ use crate::{
 const FIRST_LINES: usize = 20;
 const LAST_LINES: usize = 10;
 
+/// Columns that are kept for the keys of values.
+const MAX_KEY_COLUMNS: usize = 40;
+
 /// Keys of the context that the tree tells.
 pub(super) fn is_evidence(key: &str) -> bool {
     matches!(key, "evidence" | "evidenceOmitted")
@@ -41,7 +44,7 @@ pub(super) fn values(value: &Value, width: usize) -> String {
     };
     let longest = values.keys().map(|key| one_line(key).chars().count()).max();
     // A long key must not push every value out of sight.
-    let keys = longest.unwrap_or(0).min(width / 2).min(40);
+    let keys = longest.unwrap_or(0).min(width / 2).min(MAX_KEY_COLUMNS);
     values
         .iter()
         .map(|(key, value)| {
