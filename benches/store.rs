@@ -1,6 +1,6 @@
 //! Failures stored a second by the whole transaction (ledger, trace, row, hour, group, totals)
-//! against a bare loop of the same bulk insert into `api_errors` alone: same schema, same pragmas,
-//! groups of the same size. Both take turns in one run on tables that fill alike; figures are
+//! against a bare loop of bulk inserts into `api_errors` alone, written for nothing else
+//! (`bare/mod.rs`): same schema, same pragmas, groups of the same size. Both take turns in one run on tables that fill alike; figures are
 //! medians of seven rounds. On SQLite; on PostgreSQL too when `REDSPAN_BENCH_POSTGRES` names a
 //! database that may be filled.
 
@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bare::{Bare, Row};
 use numbered::Payload;
 use payload::{SPANS, median};
 use redspan::{
@@ -18,12 +19,13 @@ use redspan::{
         plan::{HourlyLabelSets, UserHasher},
     },
     detect::{DetectSettings, Detector, Findings},
-    domain::{ApiError, ErrorId, NameHasher, TraceId},
+    domain::{ApiError, NameHasher},
     metrics::Metrics,
     otlp::{Encoding, Limits, walk},
-    store::{self, Changes, DatabaseSettings, ErrorFilter, PageRequest, SharedStore},
+    store::{self, DatabaseSettings, ErrorFilter, PageRequest, SharedStore},
 };
 
+mod bare;
 #[path = "payload/numbered.rs"]
 mod numbered;
 mod payload;
@@ -71,14 +73,13 @@ fn settings(url: String, schema: &str) -> DatabaseSettings {
 async fn compare(title: &str, whole: &DatabaseSettings, bare: &DatabaseSettings) {
     let whole = Whole::open(whole).await;
     whole.round(0, BEFORE).await;
-    let bare = Bare::open(bare, whole.rows().await).await;
-    let mut connection = bare.store.writer().await.expect("the database writes");
-    bare.round(connection.as_mut(), 0, BEFORE).await;
+    let mut bare = Loop::open(bare, &whole.rows().await).await;
+    bare.round(0, BEFORE).await;
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
         let first = BEFORE + round * REQUESTS;
         let ours = whole.round(first, REQUESTS).await;
-        rounds.push((ours, bare.round(connection.as_mut(), first, REQUESTS).await));
+        rounds.push((ours, bare.round(first, REQUESTS).await));
     }
     let ours = median(rounds.iter().map(|round| round.0).collect());
     let theirs = median(rounds.iter().map(|round| round.1).collect());
@@ -154,54 +155,49 @@ impl Whole {
 }
 
 /// Rows of the same texts under new names, and nothing else.
-struct Bare {
-    store: SharedStore,
-    rows: Vec<ApiError>,
+struct Loop {
+    bare: Bare,
+    rows: Vec<Row>,
 }
 
-impl Bare {
-    async fn open(settings: &DatabaseSettings, rows: Vec<ApiError>) -> Self {
-        let store = store::connect(settings).await.expect("the database opens");
-        Self { store, rows }
+impl Loop {
+    async fn open(settings: &DatabaseSettings, rows: &[ApiError]) -> Self {
+        store::migrate::up(settings)
+            .await
+            .expect("the schema is made");
+        Self {
+            bare: Bare::open(&settings.url).await,
+            rows: rows.iter().map(Row::of).collect(),
+        }
     }
 
-    async fn round(&self, connection: &mut dyn store::Ingest, first: u32, requests: u32) -> f64 {
+    async fn round(&mut self, first: u32, requests: u32) -> f64 {
         // Groups of two requests: as many rows as a group of the writer has.
-        let groups: Vec<Changes> = (first..first + requests)
+        let groups: Vec<Vec<Row>> = (first..first + requests)
             .step_by(2)
             .map(|number| self.group(number, 2))
             .collect();
         let start = Instant::now();
-        for changes in &groups {
-            connection.begin().await.expect("a transaction begins");
-            connection.apply(changes).await.expect("rows are inserted");
-            connection.commit().await.expect("a transaction commits");
+        for rows in &groups {
+            self.bare.insert(rows).await;
         }
         rows_a_second(requests, start)
     }
 
-    fn group(&self, first: u32, requests: u32) -> Changes {
+    fn group(&self, first: u32, requests: u32) -> Vec<Row> {
         let numbers = (first..first + requests)
             .flat_map(|request| (0..SPANS).map(move |span| (request, span)));
-        let mut inserted: Vec<ApiError> = numbers
+        let mut rows: Vec<Row> = numbers
             .zip(self.rows.iter().cycle())
             .map(|((request, span), row)| {
                 let mut name = NameHasher::new("bench");
                 name.field(&request.to_be_bytes())
                     .field(&span.to_be_bytes());
-                ApiError {
-                    id: ErrorId(name.finish_uuid()),
-                    trace_id: TraceId::from_slice(&name.finish().to_be_bytes()),
-                    ..row.clone()
-                }
+                row.renamed(name.finish_uuid(), format!("{:032x}", name.finish()))
             })
             .collect();
-        inserted.sort_unstable_by_key(|row| row.id);
-        Changes {
-            now: Some(clock::now()),
-            inserted,
-            ..Changes::default()
-        }
+        rows.sort_unstable_by_key(Row::id);
+        rows
     }
 }
 
