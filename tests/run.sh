@@ -42,6 +42,7 @@ missing=()
 have_postgresql || missing+=(postgresql)
 have prometheus && have promtool || missing+=(prometheus)
 have python3 || missing+=(python3 python3-venv)
+have node && have npm || missing+=(nodejs npm)
 have curl || missing+=(curl)
 have script || missing+=(bsdutils)
 if [ ${#missing[@]} -gt 0 ]; then
@@ -65,6 +66,21 @@ if [ "$(cat "$venv/installed" 2>/dev/null || true)" != "$wanted" ]; then
     fi
 fi
 export REDSPAN_TEST_PYTHON="$venv/bin/python"
+
+# Its own copy of the lock file says what is installed; nothing of npm's is written beside the tests.
+packages="$PWD/target/test-node"
+if ! cmp -s tests/apps/node/package-lock.json "$packages/package-lock.json" || [ ! -e "$packages/installed" ]; then
+    rm -rf "$packages"
+    mkdir -p "$packages"
+    cp tests/apps/node/package.json tests/apps/node/package-lock.json "$packages"
+    if (cd "$packages" && npm ci --ignore-scripts --no-audit --no-fund --silent); then
+        touch "$packages/installed"
+    else
+        rm -rf "$packages"
+        skip "Node 18.19 or newer and the packages of tests/apps/node: the Express application"
+    fi
+fi
+export REDSPAN_TEST_NODE_MODULES="$packages/node_modules"
 
 cargo build --release
 # The fault tests kill the program that users run, not a debug build of it.

@@ -1,11 +1,12 @@
 //! The integration tests.
 
+mod apps;
 mod checker;
 mod cli;
 mod databases;
 mod exactly_once;
 mod fixtures;
-mod flask;
+
 mod generate;
 mod limits;
 mod load;

@@ -1,0 +1,343 @@
+//! Real applications under their OpenTelemetry SDKs: what each answers is known, so every row,
+//! hour, group, total and counter is. The rows are written by hand from the rules of detection.
+
+mod check;
+mod express;
+mod flask;
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use serde_json::Value;
+
+use super::{
+    databases::{Database, Kind},
+    load::Truth,
+    program::{Program, agent},
+};
+
+/// How often an application is asked for everything it can do.
+const ROUNDS: usize = 3;
+
+/// What a row must say, besides what all rows have in common.
+#[derive(Clone)]
+struct Row {
+    code: Option<&'static str>,
+    message: String,
+    severity: &'static str,
+    category: &'static str,
+    /// Service and code of the call that failed.
+    external: Option<(&'static str, &'static str)>,
+    tags: &'static [&'static str],
+    /// Of how many sightings it is made.
+    sightings: usize,
+    /// What the stack must speak of.
+    stack: Option<&'static str>,
+    /// Which of the request's spans it is first seen on; in another request than the entry span,
+    /// nothing says yet that it is handled.
+    first_span: usize,
+    /// Rows with the same name here, and no others, have the same fingerprint.
+    kind: &'static str,
+}
+
+impl Row {
+    fn new(code: &'static str, message: impl Into<String>, category: &'static str) -> Self {
+        Self {
+            code: Some(code),
+            message: message.into(),
+            severity: "error",
+            category,
+            external: None,
+            tags: &[],
+            sightings: 1,
+            stack: None,
+            first_span: 0,
+            kind: code,
+        }
+    }
+
+    fn handled(self) -> Self {
+        Self {
+            severity: "warning",
+            tags: &["handled"],
+            ..self
+        }
+    }
+}
+
+/// What the applications call.
+#[derive(Clone, Copy)]
+struct Called {
+    /// Answers 500 to everything.
+    failing: SocketAddr,
+    /// Nobody listens here.
+    closed: SocketAddr,
+}
+
+/// One request: its path, what is answered, how many spans it has, and what it leads to.
+struct Request {
+    path: &'static str,
+    status: i64,
+    spans: usize,
+    rows: Vec<Row>,
+}
+
+impl Request {
+    fn new(path: &'static str, status: i64, spans: usize, rows: Vec<Row>) -> Self {
+        Self {
+            path,
+            status,
+            spans,
+            rows,
+        }
+    }
+}
+
+/// Every column of a row that the rules decide.
+type Columns = BTreeMap<&'static str, Value>;
+
+/// What all requests together must lead to.
+#[derive(Default)]
+struct Expected {
+    rows: Vec<Columns>,
+    /// The kind of each row by endpoint, code and message.
+    kinds: BTreeMap<String, &'static str>,
+    truth: Truth,
+    spans: usize,
+    /// Requests and errors by endpoint.
+    totals: BTreeMap<String, (i64, i64)>,
+    /// Errors by severity, category and external service, as they were when first stored.
+    counted: BTreeMap<(String, String, String), usize>,
+    /// Ids of users by the hour's dimensions.
+    users: BTreeMap<String, Vec<String>>,
+}
+
+impl Expected {
+    /// One more request for an order, at this route, whose spans are sent in batches of this size.
+    fn add(&mut self, request: &Request, order: usize, route: &str, batch: usize) {
+        let user = format!("user-{}", order % 2);
+        let endpoint = match request.status {
+            404 => "(unmatched)".to_owned(),
+            _ => format!("{route}{}", request.path),
+        };
+        let failed = request.status >= 500;
+        let total = self.totals.entry(endpoint.clone()).or_default();
+        total.0 += 1;
+        total.1 += i64::from(failed);
+        self.truth.requests += 1;
+        self.truth.failed_requests += i64::from(failed);
+        for row in &request.rows {
+            let entry_batch = (self.spans + request.spans - 1) / batch;
+            let is_cut = (self.spans + row.first_span) / batch != entry_batch;
+            let first_severity = if is_cut { "error" } else { row.severity };
+            let service = row.external.map_or("", |(service, _)| service);
+            let labels = (first_severity, row.category, service);
+            let labels = (labels.0.into(), labels.1.into(), labels.2.into());
+            *self.counted.entry(labels).or_default() += 1;
+
+            let external_message = row.external.map(|_| row.message.clone());
+            let columns = Columns::from([
+                ("endpoint", endpoint.clone().into()),
+                ("method", "GET".into()),
+                ("status_code", request.status.to_string().into()),
+                ("error_code", row.code.into()),
+                ("error_message", row.message.clone().into()),
+                ("severity", row.severity.into()),
+                ("category", row.category.into()),
+                (
+                    "external_service",
+                    row.external.map(|(service, _)| service).into(),
+                ),
+                (
+                    "external_error_code",
+                    row.external.map(|(_, code)| code).into(),
+                ),
+                ("external_error_message", external_message.into()),
+                ("tags", row.tags.into()),
+                ("user_id", user.clone().into()),
+                ("request_id", format!("request-{order}").into()),
+                ("ip_address", "127.0.0.0".into()),
+                ("user_agent", "shopper/1.0".into()),
+                ("service_name", "acme/shop".into()),
+                ("service_version", "1.4.0".into()),
+                ("environment", "test".into()),
+                ("resolved", false.into()),
+                ("sightings", row.sightings.into()),
+                ("stack", row.stack.into()),
+                ("entry", Value::Null),
+            ]);
+            let hour = [
+                &columns["endpoint"],
+                &columns["severity"],
+                &columns["category"],
+                &columns["external_service"],
+            ];
+            let users = self.users.entry(format!("{hour:?}")).or_default();
+            if !users.contains(&user) {
+                users.push(user.clone());
+            }
+            self.truth.rows.push(format!(
+                "{}|{endpoint}|GET|{}|{user}|{}",
+                row.message, request.status, row.severity
+            ));
+            let code = row.code.unwrap_or_default();
+            self.kinds
+                .insert(format!("{endpoint} {code} {}", row.message), row.kind);
+            self.rows.push(columns);
+        }
+        self.spans += request.spans;
+    }
+}
+
+/// A payment service that answers 500 to everything, as long as the test runs.
+fn failing_service() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // Requests of these applications fit in one segment and one buffer.
+            drop(stream.read(&mut [0; 4096]));
+            drop(stream.write_all(
+                b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            ));
+        }
+    });
+    address
+}
+
+/// An address where nobody listens.
+fn closed_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// An application, and what becomes of its requests.
+struct Case {
+    command: Command,
+    protocol: &'static str,
+    /// How many spans each request to redspan has, but the last.
+    batch: usize,
+    /// Where an order is.
+    route: &'static str,
+    /// One round of requests for an order.
+    requests: fn(usize, Called) -> Vec<Request>,
+}
+
+/// Asks the application for everything it can do, and compares what is stored and counted.
+fn run(kind: Kind, mut case: Case) {
+    let database = Database::new(kind);
+    let mut program = Program::start(&database.url, &database.environment());
+    let called = Called {
+        failing: failing_service(),
+        closed: closed_address(),
+    };
+    let mut app = App::start(&mut case, program.otlp, called);
+    let mut expected = Expected::default();
+    for order in (4_711..).take(ROUNDS) {
+        for request in &(case.requests)(order, called) {
+            let status = app.get(request.path, order);
+            assert_eq!(i64::from(status), request.status, "{}", request.path);
+            expected.add(request, order, case.route, case.batch);
+        }
+    }
+    app.stop();
+    check::tables(&database, &expected);
+    check::metrics(&program.metrics(), &expected);
+    let metrics = program.metrics().data_counters();
+    assert!(program.terminate().success());
+    let program = Program::start(&database.url, &database.environment());
+    assert_eq!(program.metrics().data_counters(), metrics);
+}
+
+/// An application, running.
+struct App {
+    child: Child,
+    address: String,
+}
+
+impl App {
+    /// Starts it, with what every SDK is told in the same words.
+    fn start(case: &mut Case, redspan: SocketAddr, called: Called) -> Self {
+        let mut child = case
+            .command
+            .env("UPSTREAM_URL", format!("http://{}", called.failing))
+            .env("CLOSED_URL", format!("http://{}", called.closed))
+            .env("OTEL_SERVICE_NAME", "shop")
+            .env(
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "service.namespace=acme,service.version=1.4.0,deployment.environment.name=test",
+            )
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{redspan}"))
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", case.protocol)
+            .env("OTEL_METRICS_EXPORTER", "none")
+            .env("OTEL_LOGS_EXPORTER", "none")
+            .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", case.batch.to_string())
+            // Batches are full or the last one: where traces are cut is known, too.
+            .env("OTEL_BSP_SCHEDULE_DELAY", "600000")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the application can be started");
+        let mut port = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        while !port.trim().parse::<u16>().is_ok_and(|port| port > 0) {
+            port.clear();
+            assert_ne!(
+                stdout.read_line(&mut port).unwrap(),
+                0,
+                "the application does not start"
+            );
+        }
+        Self {
+            child,
+            address: format!("127.0.0.1:{}", port.trim()),
+        }
+    }
+
+    fn get(&self, path: &str, order: usize) -> u16 {
+        let mut response = agent()
+            .get(format!(
+                "http://{}/orders/{order}{path}?coupon=hush",
+                self.address
+            ))
+            .header("User-Agent", "shopper/1.0")
+            .header("X-User", format!("user-{}", order % 2))
+            .header("X-Request-Id", format!("request-{order}"))
+            .header("Authorization", "Bearer hush-hush-hush")
+            .call()
+            .expect("the application answers");
+        response
+            .body_mut()
+            .read_to_string()
+            .expect("an answer is text");
+        response.status().as_u16()
+    }
+
+    /// SIGTERM; ends when the SDK has sent what it held.
+    fn stop(&mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A file of the folder of applications.
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/apps")
+        .join(name)
+}
