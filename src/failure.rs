@@ -24,6 +24,9 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
+    /// Whoever should answer does not.
+    #[error("{0}")]
+    Unreachable(String),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -39,13 +42,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// 64 usage or configuration, 65 data corrupt, 69 database out of reach, 70 internal, 73 file
+    /// 64 usage or configuration, 65 data corrupt, 69 out of reach (the database, or redspan itself), 70 internal, 73 file
     /// in use (the numbers of `sysexits.h`).
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Configuration(_) | Self::Usage(_) | Self::Listen { .. } => 64,
             Self::Corrupt(_) => 65,
+            Self::Unreachable(_) => 69,
             Self::Io(_) | Self::Internal(_) => 70,
             Self::Store(error) => match error {
                 StoreError::Configuration(_) => 64,

@@ -4,6 +4,7 @@
 pub mod aggregations;
 mod completions;
 mod config;
+mod demo;
 pub mod errors;
 pub mod migrate;
 pub mod screen;
@@ -39,8 +40,8 @@ and look at http://127.0.0.1:9464/metrics.
 Settings come from flags, else REDSPAN_* variables, else redspan.toml (or --config FILE).
 `redspan --help` lists all of them with their flags and variables.
 
-Exit codes: 0 done, 64 usage or configuration, 65 data corrupt, 69 database out of reach,
-70 internal, 73 file in use.";
+Exit codes: 0 done, 64 usage or configuration, 65 data corrupt, 69 out of reach (the database,
+or redspan itself), 70 internal, 73 file in use.";
 
 /// An error ledger and metrics exporter for applications that export OpenTelemetry data.
 ///
@@ -85,6 +86,8 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Send a small shop's traffic to a running redspan.
+    Demo(demo::Demo),
     /// Print what a shell needs to complete commands and flags.
     Completions(completions::Completions),
 }
@@ -157,6 +160,8 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
             load()?;
             config::run(&command, &given, Screen::stdout(cli.color))
         }
+        // Its exporters have threads of their own.
+        Command::Demo(demo) => demo::run(&demo, &load()?, Screen::stdout(cli.color)),
         // Asked for when a shell starts, wherever that is: no configuration matters.
         Command::Completions(completions) => print(&completions.script(Cli::command())?),
     }

@@ -4,6 +4,7 @@ mod apps;
 mod checker;
 mod cli;
 mod databases;
+mod demo;
 mod exactly_once;
 mod fixtures;
 

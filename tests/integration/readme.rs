@@ -146,7 +146,15 @@ impl Newcomer {
             status,
             stdout,
             stderr,
-        } = self.shell(&script).output().unwrap();
+        } = self
+            .shell(&script)
+            // The two terminals have one configuration.
+            .env(
+                "REDSPAN_OTLP_HTTP_LISTEN",
+                format!("127.0.0.1:{}", server.otlp_port),
+            )
+            .output()
+            .unwrap();
         let stderr = String::from_utf8_lossy(&stderr);
         assert!(status.success(), "{script}{status}\n{stderr}");
         self.as_in_readme(&String::from_utf8(stdout).unwrap(), server)
@@ -216,7 +224,7 @@ fn every_block_of_the_readme_does_what_it_shows() {
             }
             "text" => assert_eq!(timeless(text), timeless(&printed)),
             "toml" => fs::write(&config, text).unwrap(),
-            "sql" => assert_eq!(newcomer.query(text), 1, "{text}"),
+            "sql" => assert!(newcomer.query(text) > 0, "{text}"),
             // The names in it are compared below.
             "promql" => {}
             other => panic!("nothing is known of {other:?} blocks:\n{text}"),
