@@ -147,8 +147,9 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
         .unwrap_or(Command::Serve(ServeArguments::default()))
     {
         Command::Serve(arguments) => {
-            let mut config = load()?;
+            let mut config = Config::load(&given)?;
             config.database.migrate &= !(arguments.no_migrate || cli.serve.no_migrate);
+            let _own_spans = telemetry::start_with_spans(&config.log, &config.telemetry)?;
             in_runtime(app::serve(config))
         }
         Command::Errors(command) => in_runtime(errors::run(command, &load()?, cli.color)),

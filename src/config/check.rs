@@ -25,6 +25,17 @@ pub(super) fn check(config: &Config, layers: &Layers, mistakes: &mut Vec<Mistake
             "otlp.http.listen and http.listen are both {otlp}: they need different ports."
         ));
     }
+    if let Some(endpoint) = &config.telemetry.endpoint
+        && otlp.port() != 0
+        && endpoint.leads_to(otlp)
+    {
+        complain(format!(
+            "{} is {}, where redspan itself listens (otlp.http.listen): its own spans must go to \
+             another one.",
+            layers.source("telemetry.endpoint"),
+            endpoint.as_str()
+        ));
+    }
     let limits = &config.limits;
     for (smaller, larger, names) in [
         (

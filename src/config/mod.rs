@@ -13,10 +13,10 @@ pub use layers::{Mistake, Source};
 pub use settings::{
     AuthSettings, Authentication, Config, DatabaseSettings, HttpSettings, KeepAddress,
     LimitSettings, LogSettings, OtlpHttpSettings, OtlpSettings, PrivacySettings, RetentionSettings,
-    Setting, WriterSettings,
+    Setting, TelemetrySettings, WriterSettings,
 };
 pub(crate) use values::parse_duration;
-pub use values::{Bytes, DatabaseUrl, LogFormat, Secret};
+pub use values::{Bytes, DatabaseUrl, HttpUrl, LogFormat, Secret};
 
 use layers::Layers;
 

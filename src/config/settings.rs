@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     layers::{Layers, Mistake},
-    values::{Bytes, DatabaseUrl, LogFormat, Secret, Value},
+    values::{Bytes, DatabaseUrl, HttpUrl, LogFormat, Secret, Value},
 };
 
 /// One setting, for help texts and for finding out what a key means.
@@ -214,6 +214,13 @@ sections! {
         /// `text` for people, `json` for machines, `auto`: text on a terminal, else json.
         format: LogFormat = "log.format", "auto";
     }
+
+    /// `[telemetry]`
+    TelemetrySettings {
+        /// Where redspan's own spans (requests and commits) are sent, as OTLP over HTTP:
+        /// `http://collector:4318`. Empty: nowhere. Never to itself: that would go on for ever.
+        endpoint: Option<HttpUrl> = "telemetry.endpoint", "";
+    }
 }
 
 /// Whether addresses that are not loopback ask for tokens.
@@ -289,6 +296,8 @@ pub struct Config {
     pub privacy: PrivacySettings,
     /// What is told.
     pub log: LogSettings,
+    /// What is told of redspan itself.
+    pub telemetry: TelemetrySettings,
 }
 
 impl Config {
@@ -303,6 +312,7 @@ impl Config {
         let limits = LimitSettings::read(layers, mistakes);
         let privacy = PrivacySettings::read(layers, mistakes);
         let log = LogSettings::read(layers, mistakes);
+        let telemetry = TelemetrySettings::read(layers, mistakes);
         Some(Self {
             database: database?,
             otlp: OtlpSettings { http: otlp_http? },
@@ -313,6 +323,7 @@ impl Config {
             limits: limits?,
             privacy: privacy?,
             log: log?,
+            telemetry: telemetry?,
         })
     }
 }

@@ -181,6 +181,18 @@ fn the_api_is_closed_to_the_network_unless_somebody_says_so() {
 fn settings_that_contradict_each_other_are_refused() {
     for (file, words) in [
         ("http.listen = \"127.0.0.1:4318\"", "different ports"),
+        (
+            "telemetry.endpoint = \"http://localhost:4318\"",
+            "where redspan itself listens",
+        ),
+        (
+            "telemetry.endpoint = \"http://[::1]:4318/\"",
+            "where redspan itself listens",
+        ),
+        (
+            "telemetry.endpoint = \"https://collector:4318\"",
+            "http://collector:4318",
+        ),
         ("limits.body_bytes = \"1GiB\"", "limits.inflated_body_bytes"),
         (
             "limits.in_flight_bytes = \"1MiB\"",

@@ -2,10 +2,12 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
+
+use hyper::Uri;
 
 /// A type that a setting can have. Every layer gives text; a file's numbers and lists are turned
 /// into text first (lists with commas).
@@ -114,6 +116,54 @@ impl Value for SocketAddr {
         }
         text.parse()
             .map_err(|_| "an IP address and a port, like 127.0.0.1:4318 or [::1]:4318".to_owned())
+    }
+}
+
+/// `http://HOST:PORT`, without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpUrl(String);
+
+impl HttpUrl {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it leads to this address, as far as it says so itself.
+    #[must_use]
+    pub fn leads_to(&self, address: SocketAddr) -> bool {
+        let Ok(uri) = self.0.parse::<Uri>() else {
+            return false;
+        };
+        let host = uri.host().unwrap_or_default();
+        let is_here = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(ip) => ip == address.ip() || (ip.is_loopback() && is_local(address.ip())),
+            Err(_) => host == "localhost" && is_local(address.ip()),
+        };
+        is_here && uri.port_u16().unwrap_or(80) == address.port()
+    }
+}
+
+/// Whether what is sent within this machine arrives there.
+fn is_local(ip: IpAddr) -> bool {
+    ip.is_loopback() || ip.is_unspecified()
+}
+
+impl Value for HttpUrl {
+    const KIND: &'static str = "URL";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let uri = text.parse::<Uri>().ok();
+        let is_http = uri.is_some_and(|uri| {
+            uri.scheme_str() == Some("http")
+                && uri.host().is_some_and(|host| !host.is_empty())
+                && uri.query().is_none()
+        });
+        if !is_http {
+            return Err("an address like http://collector:4318 (without TLS)".to_owned());
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
     }
 }
 

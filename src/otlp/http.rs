@@ -18,6 +18,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::Encoding;
 use super::answer::{Signal, accepted, partly_accepted, refused};
@@ -25,6 +26,7 @@ use super::body::{self, BodyError, BodyLimits, Buffer, Coding};
 use super::budget::Budget;
 use super::inflate::inflate;
 use crate::server::Refusals;
+use crate::telemetry;
 
 /// Bodies below this size, a batch of thousands of spans, are inflated where they are; others would
 /// keep a worker thread from serving, so they get a thread of their own.
@@ -102,6 +104,7 @@ struct Inner<T> {
     settings: Settings,
     logs_seen: AtomicBool,
     metrics_seen: AtomicBool,
+    own_spans_seen: AtomicBool,
 }
 
 impl<T: TraceService> OtlpHttp<T> {
@@ -113,6 +116,7 @@ impl<T: TraceService> OtlpHttp<T> {
             settings,
             logs_seen: AtomicBool::new(false),
             metrics_seen: AtomicBool::new(false),
+            own_spans_seen: AtomicBool::new(false),
         }))
     }
 }
@@ -129,7 +133,15 @@ where
 
     fn call(&self, request: Request<B>) -> Self::Future {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inner.answer(request).await) })
+        let route = signal_of(request.uri().path()).map_or("", path_of);
+        let span = telemetry::request_span(request.method(), route, request.headers());
+        let noted = span.clone();
+        let answer = async move {
+            let response = inner.answer(request).await;
+            telemetry::note_answer(&noted, response.status());
+            Ok(response)
+        };
+        Box::pin(answer.instrument(span))
     }
 }
 
@@ -245,6 +257,16 @@ impl<T: TraceService> Inner<T> {
         let coding = Coding::of(&head.headers)?;
         let limits = self.settings.body;
         let seen = match signal {
+            Signal::Traces if telemetry::carries_own_spans(&head.headers) => {
+                body::discard(body, limits.wire_bytes).await?;
+                if !self.own_spans_seen.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "this process's own spans come back to it and are not kept: telemetry.endpoint \
+                         must lead to another one"
+                    );
+                }
+                return Ok(Outcome::Accepted);
+            }
             Signal::Traces => {
                 let wire = body::read(body, limits.wire_bytes, &self.settings.budget).await?;
                 return self.export(wire, coding, encoding).await;
@@ -295,11 +317,15 @@ impl<T: TraceService> Inner<T> {
 
 /// What is sent to the path.
 fn signal_of(path: &str) -> Option<Signal> {
-    match path {
-        "/v1/traces" => Some(Signal::Traces),
-        "/v1/logs" => Some(Signal::Logs),
-        "/v1/metrics" => Some(Signal::Metrics),
-        _ => None,
+    let signals = [Signal::Traces, Signal::Logs, Signal::Metrics];
+    signals.into_iter().find(|signal| path_of(*signal) == path)
+}
+
+fn path_of(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/v1/traces",
+        Signal::Logs => "/v1/logs",
+        Signal::Metrics => "/v1/metrics",
     }
 }
 

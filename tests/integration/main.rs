@@ -17,6 +17,7 @@ mod metrics;
 mod model;
 mod order_and_split;
 mod outage;
+mod own_spans;
 mod partial;
 mod program;
 mod prometheus;

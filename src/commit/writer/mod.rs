@@ -14,6 +14,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     domain::{RequestDigest, TraceKey},
     metrics::Metrics,
     store::{Ingest, MetricTotal, SharedStore, StoreError},
+    telemetry,
 };
 
 use super::{
@@ -325,6 +327,20 @@ impl Writer {
 
     /// Commits works in one transaction, trying again what may succeed at once.
     async fn commit(
+        &mut self,
+        works: &[&Work],
+        refused: &HashSet<TraceKey>,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let span = telemetry::commit_span(works.len());
+        let committed = self.commit_untold(works, refused);
+        let result = committed.instrument(span.clone()).await;
+        if let Err(error) = &result {
+            telemetry::note_failure(&span, error);
+        }
+        result
+    }
+
+    async fn commit_untold(
         &mut self,
         works: &[&Work],
         refused: &HashSet<TraceKey>,
