@@ -84,6 +84,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
         api_is_closed: config.api_is_closed(),
+        misdirected: Arc::new(web::Misdirected::new(otlp_address.port())),
     };
     let web_service = TowerToHyperService::new(web::router(web_state));
 

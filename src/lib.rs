@@ -36,6 +36,7 @@ pub mod clock;
 pub mod config;
 pub mod failure;
 pub mod jobs;
+pub mod repeats;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;

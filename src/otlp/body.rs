@@ -40,9 +40,6 @@ pub enum BodyError {
     /// Other bodies fill the budget: 429.
     #[error(transparent)]
     BudgetFull(#[from] BudgetFull),
-    /// A content coding that is not known here: 415.
-    #[error("Content-Encoding {0:?} is not known here: use gzip, deflate or identity")]
-    UnknownCoding(String),
     /// It is not what its content coding says: 400.
     #[error("the body is not valid {0}")]
     Malformed(&'static str),
@@ -64,28 +61,24 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// Reads `Content-Encoding`.
-    ///
-    /// # Errors
-    /// It names something else, or several codings.
-    pub fn of(headers: &HeaderMap) -> Result<Self, BodyError> {
+    /// Reads `Content-Encoding`; `None` when it names something else, or several codings.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(CONTENT_ENCODING).iter();
         let Some(value) = values.next() else {
-            return Ok(Self::Identity);
+            return Some(Self::Identity);
         };
         let name = value.as_bytes().trim_ascii();
         let alone = values.next().is_none();
         let is = |known: &str| alone && name.eq_ignore_ascii_case(known.as_bytes());
         if is("") || is("identity") {
-            Ok(Self::Identity)
+            Some(Self::Identity)
         } else if is("gzip") || is("x-gzip") {
-            Ok(Self::Gzip)
+            Some(Self::Gzip)
         } else if is("deflate") {
-            Ok(Self::Deflate)
+            Some(Self::Deflate)
         } else {
-            Err(BodyError::UnknownCoding(
-                String::from_utf8_lossy(name).into_owned(),
-            ))
+            None
         }
     }
 }

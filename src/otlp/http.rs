@@ -25,6 +25,7 @@ use super::answer::{Signal, accepted, partly_accepted, refused};
 use super::body::{self, BodyError, BodyLimits, Buffer, Coding};
 use super::budget::Budget;
 use super::inflate::inflate;
+use super::mistake::{Mistake, Mistakes};
 use crate::server::Refusals;
 use crate::telemetry;
 
@@ -102,6 +103,7 @@ pub struct OtlpHttp<T>(Arc<Inner<T>>);
 struct Inner<T> {
     traces: T,
     settings: Settings,
+    mistakes: Mistakes,
     logs_seen: AtomicBool,
     metrics_seen: AtomicBool,
     own_spans_seen: AtomicBool,
@@ -114,6 +116,7 @@ impl<T: TraceService> OtlpHttp<T> {
         Self(Arc::new(Inner {
             traces,
             settings,
+            mistakes: Mistakes::default(),
             logs_seen: AtomicBool::new(false),
             metrics_seen: AtomicBool::new(false),
             own_spans_seen: AtomicBool::new(false),
@@ -176,9 +179,11 @@ impl<T: TraceService> Inner<T> {
     {
         let (head, body) = request.into_parts();
         let signal = signal_of(head.uri.path());
-        let response = match signal {
-            Some(signal) => self.answer_signal(signal, &head, body).await,
-            None => not_found(&head),
+        let response = if let Some(signal) = signal {
+            self.answer_signal(signal, &head, body).await
+        } else {
+            let mistake = Mistake::of_path(head.uri.path(), &head.headers);
+            self.refused(&head, mistake)
         };
         self.traces.answered(signal, response.status().as_u16());
         response
@@ -195,33 +200,35 @@ impl<T: TraceService> Inner<T> {
         B::Error: Send,
     {
         match self.check(head) {
-            Ok(encoding) => match self.take(signal, head, encoding, body).await {
+            Ok((encoding, coding)) => match self.take(signal, head, encoding, coding, body).await {
                 Ok(outcome) => answer_to(encoding, signal, &outcome),
                 Err(error) => refused(encoding, status_of(&error), &error.to_string()),
             },
-            Err((status, message)) => refused(encoding_for_refusal(&head.headers), status, message),
+            Err(mistake) => self.refused(head, mistake),
         }
     }
 
     /// What can be said before the body is read.
-    fn check(&self, head: &request::Parts) -> Result<Encoding, (StatusCode, &'static str)> {
+    fn check(&self, head: &request::Parts) -> Result<(Encoding, Coding), Mistake> {
         if head.method != Method::POST {
-            return Err((StatusCode::METHOD_NOT_ALLOWED, "OTLP is sent with POST"));
+            return Err(Mistake::Method);
         }
         if !self.is_authorized(&head.headers) {
-            return Err((
-                StatusCode::UNAUTHORIZED,
-                "a token is required: set OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20TOKEN",
-            ));
+            return Err(Mistake::NoToken);
         }
-        match media_type(&head.headers) {
-            MediaType::Otlp(encoding) => Ok(encoding),
-            MediaType::Grpc => Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, GRPC_MESSAGE)),
-            MediaType::Other => Err((
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "the Content-Type must be application/x-protobuf or application/json",
-            )),
-        }
+        let encoding = match media_type(&head.headers) {
+            MediaType::Otlp(encoding) => encoding,
+            MediaType::Grpc => return Err(Mistake::Grpc),
+            MediaType::Other => return Err(Mistake::MediaType),
+        };
+        let coding = Coding::of(&head.headers).ok_or(Mistake::Coding)?;
+        Ok((encoding, coding))
+    }
+
+    fn refused(&self, head: &request::Parts, mistake: Mistake) -> Response<Full<Bytes>> {
+        self.mistakes.note(mistake, head);
+        let encoding = encoding_for_refusal(&head.headers);
+        refused(encoding, mistake.status(), mistake.advice())
     }
 
     fn is_authorized(&self, headers: &HeaderMap) -> bool {
@@ -248,13 +255,13 @@ impl<T: TraceService> Inner<T> {
         signal: Signal,
         head: &request::Parts,
         encoding: Encoding,
+        coding: Coding,
         body: B,
     ) -> Result<Outcome, BodyError>
     where
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Send,
     {
-        let coding = Coding::of(&head.headers)?;
         let limits = self.settings.body;
         let seen = match signal {
             Signal::Traces if telemetry::carries_own_spans(&head.headers) => {
@@ -347,44 +354,19 @@ fn status_of(error: &BodyError) -> StatusCode {
     match error {
         BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         BodyError::BudgetFull(_) => StatusCode::TOO_MANY_REQUESTS,
-        BodyError::UnknownCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         BodyError::Malformed(_) | BodyError::Broken => StatusCode::BAD_REQUEST,
     }
 }
 
-const GRPC_MESSAGE: &str = "this port speaks OTLP over HTTP, not gRPC: set \
-                            OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
-
-/// The answer for a path that is none of OTLP's, with what was probably meant.
-fn not_found(head: &request::Parts) -> Response<Full<Bytes>> {
-    let encoding = encoding_for_refusal(&head.headers);
-    if media_type(&head.headers) == MediaType::Grpc {
-        return refused(encoding, StatusCode::UNSUPPORTED_MEDIA_TYPE, GRPC_MESSAGE);
-    }
-    let message = match head.uri.path() {
-        "/" => {
-            "nothing is taken at /: set OTEL_EXPORTER_OTLP_ENDPOINT to this address, or give \
-             OTEL_EXPORTER_OTLP_TRACES_ENDPOINT the path /v1/traces"
-        }
-        "/v1/traces/" | "/v1/logs/" | "/v1/metrics/" => {
-            "the paths of OTLP have no slash at the end: /v1/traces, /v1/logs, /v1/metrics"
-        }
-        _ => {
-            "not a path of OTLP over HTTP (/v1/traces, /v1/logs, /v1/metrics): set \
-             OTEL_EXPORTER_OTLP_ENDPOINT to this address without a path"
-        }
-    };
-    refused(encoding, StatusCode::NOT_FOUND, message)
-}
-
+/// What `Content-Type` says that the body is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum MediaType {
+pub(super) enum MediaType {
     Otlp(Encoding),
     Grpc,
     Other,
 }
 
-fn media_type(headers: &HeaderMap) -> MediaType {
+pub(super) fn media_type(headers: &HeaderMap) -> MediaType {
     let value = headers
         .get(CONTENT_TYPE)
         .map_or(&b""[..], HeaderValue::as_bytes);

@@ -12,6 +12,7 @@ mod json_string;
 mod json_text;
 mod json_values;
 mod limits;
+mod mistake;
 mod protobuf;
 mod protobuf_values;
 mod protobuf_wire;

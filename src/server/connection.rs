@@ -90,7 +90,8 @@ pub(super) async fn run<S, B>(
     };
     if let Err(error) = ended {
         if progress.began_with_http2() {
-            warn_of_http2(&settings.counts);
+            let stream = connection.into_parts().io.into_inner().stream;
+            refuse_http2(stream, &settings).await;
         } else if error.is_parse() {
             Counts::add(&settings.counts.bad_heads);
             settings.refusals.unreadable(if error.is_parse_too_large() {
@@ -106,16 +107,45 @@ pub(super) async fn run<S, B>(
     close(stream, linger.unwrap_or_default()).await;
 }
 
-/// gRPC clients come back every few seconds: one line for the first and for each power of two.
-fn warn_of_http2(counts: &Counts) {
-    let connections = counts.http2_refused.fetch_add(1, Ordering::Relaxed) + 1;
+/// What a client of HTTP/2, which is one of gRPC, is told.
+const HTTP2_ADVICE: &str = "this port speaks HTTP/1.1, not gRPC: set \
+                            OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
+
+/// Says so in HTTP/2, which clients of gRPC show with their error. They come back every few
+/// seconds: the log has a line for the first and for each power of two.
+async fn refuse_http2(mut stream: TcpStream, settings: &Settings) {
+    let connections = settings
+        .counts
+        .http2_refused
+        .fetch_add(1, Ordering::Relaxed)
+        + 1;
     if connections.is_power_of_two() {
-        tracing::warn!(
-            connections,
-            "a client speaks HTTP/2 (gRPC?) to a port for HTTP/1.1: set \
-             OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf in it"
-        );
+        tracing::warn!(connections, "a client speaks HTTP/2: {HTTP2_ADVICE}");
     }
+    // Some hundred bytes: they fit in the socket's buffer, or the client is gone.
+    if timeout(settings.limits.linger, stream.write_all(&http2_goodbye()))
+        .await
+        .is_ok_and(|written| written.is_ok())
+    {
+        close(stream, settings.limits.linger).await;
+    }
+}
+
+/// The frames of HTTP/2 (RFC 9113) that refuse a connection: the server's SETTINGS, which are
+/// empty, and GOAWAY with the reason `HTTP_1_1_REQUIRED`.
+fn http2_goodbye() -> Vec<u8> {
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    let frame = |kind: u8, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).expect("a sentence is short");
+        let [_, length @ ..] = length.to_be_bytes();
+        // No flags, on the stream of the connection itself.
+        [&length[..], &[kind, 0, 0, 0, 0, 0], payload].concat()
+    };
+    let no_stream = 0_u32.to_be_bytes();
+    let http_1_1_required = 0xd_u32.to_be_bytes();
+    let reason = [&no_stream[..], &http_1_1_required, HTTP2_ADVICE.as_bytes()].concat();
+    [frame(SETTINGS, &[]), frame(GOAWAY, &reason)].concat()
 }
 
 /// Ready when the connection has outstayed what it does. The timer is moved only when it must fire

@@ -3,6 +3,7 @@
 
 mod health;
 mod metrics;
+mod misdirected;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use axum::{
 };
 
 pub use health::Readiness;
+pub use misdirected::Misdirected;
 
 use crate::metrics::Metrics;
 
@@ -29,6 +31,8 @@ pub struct WebState {
     /// Whether only `/metrics`, `/livez` and `/readyz` are open, because everybody on the network
     /// could use the rest: [`crate::config::Config::api_is_closed`].
     pub api_is_closed: bool,
+    /// Telemetry that arrives here should have gone to another port.
+    pub misdirected: Arc<Misdirected>,
 }
 
 /// The routes of `http.listen`.
@@ -41,6 +45,10 @@ pub fn router(state: WebState) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(state.clone(), gate))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state.misdirected),
+            misdirected::refuse,
+        ))
         .with_state(state)
 }
 

@@ -14,6 +14,7 @@ fn state() -> WebState {
         metrics: Arc::new(Metrics::new(2_000)),
         readiness: Readiness::default(),
         api_is_closed: false,
+        misdirected: Arc::new(Misdirected::new(4_318)),
     }
 }
 

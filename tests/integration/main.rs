@@ -14,6 +14,7 @@ mod load;
 mod lost_commit;
 mod memory;
 mod metrics;
+mod mistakes;
 mod model;
 mod order_and_split;
 mod outage;

@@ -93,6 +93,19 @@ impl Program {
         self.log.lock().unwrap().clone()
     }
 
+    /// All that it has logged, after it has stopped by itself.
+    pub fn whole_log(&self) -> String {
+        let start = Instant::now();
+        loop {
+            let log = self.log();
+            if log.contains("redspan has stopped") {
+                return log;
+            }
+            assert!(start.elapsed() < PATIENCE, "no last line:\n{log}");
+            std::thread::yield_now();
+        }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

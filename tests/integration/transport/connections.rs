@@ -418,11 +418,13 @@ const CHUNKED_HEAD: &str = "POST /v1/traces HTTP/1.1\r\nContent-Type: applicatio
                             Transfer-Encoding: chunked\r\n\r\n";
 
 #[tokio::test]
-async fn a_client_that_speaks_http2_is_closed_and_counted() {
+async fn a_client_that_speaks_http2_is_told_why_closed_and_counted() {
     let server = started().await;
     let mut client = server.connect().await;
     client.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-    client.closed().await;
+    while client.read_more().await.is_ok() {}
+    let said = String::from_utf8_lossy(&client.read);
+    assert!(said.contains("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"));
     until(|| count(&server.counts.http2_refused) == 1).await;
 }
 
