@@ -1,9 +1,9 @@
 //! Express under `@opentelemetry/auto-instrumentations-node` (`tests/apps/node/shop.js`).
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
-use super::{Called, Case, Request, Row, file, run};
-use crate::{databases::Kind, skip::skipped};
+use super::{Called, Case, Request, Row, file, node_packages, run};
+use crate::databases::Kind;
 
 /// One round of requests for an order. The spans of each are those of Express, of its router, which
 /// notes an exception on spans that it does not call failed, and of the request itself, which ends
@@ -92,21 +92,10 @@ fn requests(order: usize, called: Called) -> Vec<Request> {
     ]
 }
 
-/// The folder with the packages of `tests/apps/node`; says so when there is none.
-fn packages() -> Option<PathBuf> {
-    let packages = std::env::var_os("REDSPAN_TEST_NODE_MODULES")
-        .map(PathBuf::from)
-        .filter(|packages| packages.exists());
-    if packages.is_none() {
-        skipped(
-            "the Express application (REDSPAN_TEST_NODE_MODULES names no folder; tests/run.sh makes one)",
-        );
-    }
-    packages
-}
-
 fn run_express(kind: Kind, protocol: &'static str) {
-    let Some(packages) = packages() else { return };
+    let Some(packages) = node_packages() else {
+        return;
+    };
     let mut command = Command::new("node");
     command
         .arg("--require")
@@ -118,6 +107,7 @@ fn run_express(kind: Kind, protocol: &'static str) {
         protocol,
         batch: 512,
         route: "/orders/:id",
+        unsaid: &[],
         requests,
     };
     run(kind, case);

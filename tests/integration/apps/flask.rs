@@ -1,9 +1,9 @@
 //! Flask under `opentelemetry-instrument` (`tests/apps/shop.py`).
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
-use super::{Called, Case, Request, Row, file, run};
-use crate::{databases::Kind, skip::skipped};
+use super::{Called, Case, Request, Row, file, python, run};
+use crate::databases::Kind;
 
 /// The spans of one round are one more than a multiple of three: in three rounds, batches of three
 /// cut each trace everywhere.
@@ -171,19 +171,6 @@ fn requests(order: usize, called: Called) -> Vec<Request> {
     ]
 }
 
-/// The Python with the packages of `tests/apps/requirements.txt`; says so when there is none.
-fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("REDSPAN_TEST_PYTHON")
-        .map(PathBuf::from)
-        .filter(|python| python.exists());
-    if python.is_none() {
-        skipped(
-            "the Flask application (REDSPAN_TEST_PYTHON names no Python; tests/run.sh makes one)",
-        );
-    }
-    python
-}
-
 fn run_flask(kind: Kind, batch: usize) {
     let Some(python) = python() else { return };
     let mut command = Command::new(python.with_file_name("opentelemetry-instrument"));
@@ -207,6 +194,7 @@ fn run_flask(kind: Kind, batch: usize) {
         protocol: "http/protobuf",
         batch,
         route: "/orders/<int:order_id>",
+        unsaid: &[],
         requests,
     };
     run(kind, case);

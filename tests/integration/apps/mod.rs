@@ -1,6 +1,7 @@
 //! Real applications under their OpenTelemetry SDKs: what each answers is known, so every row,
 //! hour, group, total and counter is. The rows are written by hand from the rules of detection.
 
+mod axum;
 mod check;
 mod express;
 mod flask;
@@ -20,6 +21,7 @@ use super::{
     databases::{Database, Kind},
     load::Truth,
     program::{Program, agent},
+    skip::skipped,
 };
 
 /// How often an application is asked for everything it can do.
@@ -119,12 +121,13 @@ struct Expected {
 }
 
 impl Expected {
-    /// One more request for an order, at this route, whose spans are sent in batches of this size.
-    fn add(&mut self, request: &Request, order: usize, route: &str, batch: usize) {
+    /// One more request for an order.
+    fn add(&mut self, request: &Request, order: usize, case: &Case) {
+        let batch = case.batch;
         let user = format!("user-{}", order % 2);
         let endpoint = match request.status {
             404 => "(unmatched)".to_owned(),
-            _ => format!("{route}{}", request.path),
+            _ => format!("{}{}", case.route, request.path),
         };
         let failed = request.status >= 500;
         let total = self.totals.entry(endpoint.clone()).or_default();
@@ -142,7 +145,7 @@ impl Expected {
             *self.counted.entry(labels).or_default() += 1;
 
             let external_message = row.external.map(|_| row.message.clone());
-            let columns = Columns::from([
+            let mut columns = Columns::from([
                 ("endpoint", endpoint.clone().into()),
                 ("method", "GET".into()),
                 ("status_code", request.status.to_string().into()),
@@ -172,6 +175,9 @@ impl Expected {
                 ("stack", row.stack.into()),
                 ("entry", Value::Null),
             ]);
+            for column in case.unsaid {
+                columns.insert(column, Value::Null);
+            }
             let hour = [
                 &columns["endpoint"],
                 &columns["severity"],
@@ -226,6 +232,8 @@ struct Case {
     batch: usize,
     /// Where an order is.
     route: &'static str,
+    /// Columns of the request of which its spans say nothing.
+    unsaid: &'static [&'static str],
     /// One round of requests for an order.
     requests: fn(usize, Called) -> Vec<Request>,
 }
@@ -244,7 +252,7 @@ fn run(kind: Kind, mut case: Case) {
         for request in &(case.requests)(order, called) {
             let status = app.get(request.path, order);
             assert_eq!(i64::from(status), request.status, "{}", request.path);
-            expected.add(request, order, case.route, case.batch);
+            expected.add(request, order, &case);
         }
     }
     app.stop();
@@ -333,6 +341,29 @@ impl Drop for App {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The Python with the packages of `tests/apps/requirements.txt`.
+pub fn python() -> Option<PathBuf> {
+    installed("REDSPAN_TEST_PYTHON", "Python")
+}
+
+/// The folder with the packages of `tests/apps/node`.
+pub fn node_packages() -> Option<PathBuf> {
+    installed("REDSPAN_TEST_NODE_MODULES", "Node")
+}
+
+/// What `tests/run.sh` installed; says so when it did not.
+fn installed(variable: &str, language: &str) -> Option<PathBuf> {
+    let path = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.exists());
+    if path.is_none() {
+        skipped(&format!(
+            "applications in {language} ({variable} is not set; tests/run.sh does it)"
+        ));
+    }
+    path
 }
 
 /// A file of the folder of applications.

@@ -3,8 +3,11 @@
 //!
 //! A `sh server` block starts the program, which stays until the next one takes its place. A `sh`
 //! block is a person in another terminal. A `text` block is what the one before it printed. A
-//! `toml` block is the `redspan.toml` of the next one. Only places differ: each server takes free
+//! `toml` block is the `redspan.toml` of the next one. `sh python` and `sh node` blocks are what
+//! somebody with an application does, after the `sh environment` block. Only places differ: each server takes free
 //! ports, its folder is a temporary one, and the PostgreSQL server is the tests' own.
+
+mod snippets;
 
 use std::{
     collections::BTreeSet,
@@ -25,8 +28,8 @@ use crate::{
     metrics, program,
 };
 
-const README: &str = include_str!("../../README.md");
-const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
+const README: &str = include_str!("../../../README.md");
+const ARCHITECTURE: &str = include_str!("../../../ARCHITECTURE.md");
 
 /// What README writes in place of each machine's own.
 const FOLDER: &str = "/home/you/redspan";
@@ -225,8 +228,11 @@ fn every_block_of_the_readme_does_what_it_shows() {
             "text" => assert_eq!(timeless(text), timeless(&printed)),
             "toml" => fs::write(&config, text).unwrap(),
             "sql" => assert!(newcomer.query(text) > 0, "{text}"),
-            // The names in it are compared below.
-            "promql" => {}
+            "sh python" => snippets::run(&newcomer, "Python", text),
+            "sh node" => snippets::run(&newcomer, "Node", text),
+            // Compared below, and in `snippets.rs`; but Go's, for which its packages are missing.
+            "promql" | "sh environment" | "sh java" | "sh dotnet" | "rust" | "js" | "nginx"
+            | "yaml" | "go" => {}
             other => panic!("nothing is known of {other:?} blocks:\n{text}"),
         }
     }
@@ -374,8 +380,8 @@ fn the_commands_of_the_readme_and_their_flags_are_there() {
     let flag = Regex::new(r"[` ](--[a-z-]+)").unwrap();
     for found in flag.captures_iter(README) {
         let flag = &found[1];
-        let of_cargo = ["--release", "--locked", "--path"];
-        assert!(of_cargo.contains(&flag) || helps.contains(flag), "{flag}");
+        let of_others = ["--release", "--locked", "--path", "--import", "--require"];
+        assert!(of_others.contains(&flag) || helps.contains(flag), "{flag}");
     }
 }
 
@@ -421,7 +427,7 @@ fn the_settings_of_the_readme_are_there_with_these_defaults() {
 fn the_files_that_the_documents_name_are_there() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let link = Regex::new(r"\]\(([^):#]+)\)").unwrap();
-    let place = Regex::new(r"`((?:src|tests|migrations|benches|fuzz)/[\w./]*)`").unwrap();
+    let place = Regex::new(r"`((?:src|tests|examples|migrations|benches|fuzz)/[\w./]*)`").unwrap();
     for document in [README, ARCHITECTURE] {
         for found in link
             .captures_iter(document)
