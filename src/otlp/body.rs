@@ -83,6 +83,9 @@ impl Coding {
     }
 }
 
+/// Up to this size memory for a body grows in large steps.
+const FIRST_BYTES: usize = 512 * 1_024;
+
 /// Bytes with their part of the budget.
 #[derive(Debug)]
 pub struct Buffer {
@@ -125,20 +128,14 @@ impl Buffer {
         }
     }
 
-    /// Appends. Towards an expected size memory grows eightfold: few copies for a body that comes,
-    /// and a small multiple of what came for one that does not. Otherwise it doubles.
-    pub(super) fn append(
-        &mut self,
-        more: &[u8],
-        expected_bytes: Option<usize>,
-    ) -> Result<(), BudgetFull> {
+    /// Appends to a body of at most `limit_bytes`, the size that was stated if one was. Memory grows
+    /// eightfold while it is small and doubles from then on: few copies for a body that comes, and no
+    /// more than twice of what came for one that does not.
+    pub(super) fn append(&mut self, more: &[u8], limit_bytes: usize) -> Result<(), BudgetFull> {
         let needed = self.filled + more.len();
         if needed > self.memory.len() {
-            let roomy = match expected_bytes {
-                Some(expected) => (8 * needed).min(expected),
-                None => 2 * self.memory.len(),
-            };
-            self.make_room(needed.max(roomy))?;
+            let roomy = (8 * needed).min(FIRST_BYTES).max(2 * self.memory.len());
+            self.make_room(needed.max(roomy.min(limit_bytes)))?;
         }
         self.memory[self.filled..needed].copy_from_slice(more);
         self.filled = needed;
@@ -147,13 +144,16 @@ impl Buffer {
 
     /// Moves to memory of this size at least.
     fn make_room(&mut self, bytes: usize) -> Result<(), BudgetFull> {
-        let mut memory = self.reservation.spare(bytes).unwrap_or_default();
-        self.reservation.cover(bytes.max(memory.len()))?;
-        if memory.is_empty() {
-            memory = vec![0; bytes];
-        }
-        memory[..self.filled].copy_from_slice(&self.memory[..self.filled]);
+        let memory = match self.reservation.spare(bytes) {
+            Some(spare) if self.reservation.cover(spare.len()).is_ok() => spare,
+            spare => {
+                self.reservation.leave(spare.unwrap_or_default());
+                self.reservation.cover(bytes)?;
+                vec![0; bytes]
+            }
+        };
         let outgrown = std::mem::replace(&mut self.memory, memory);
+        self.memory[..self.filled].copy_from_slice(&outgrown[..self.filled]);
         self.reservation.leave(outgrown);
         Ok(())
     }
@@ -186,13 +186,13 @@ pub async fn read<B>(mut body: B, limit_bytes: usize, budget: &Budget) -> Result
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let expected_bytes = stated_bytes(&body, limit_bytes)?;
+    let most_bytes = stated_bytes(&body, limit_bytes)?.unwrap_or(limit_bytes);
     let mut buffer = Buffer::empty(budget);
     while let Some(data) = next_data(&mut body).await? {
         if buffer.filled + data.len() > limit_bytes {
             return Err(too_large_on_the_wire(limit_bytes));
         }
-        buffer.append(&data, expected_bytes)?;
+        buffer.append(&data, most_bytes)?;
     }
     Ok(buffer)
 }

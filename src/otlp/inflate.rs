@@ -96,22 +96,23 @@ fn another_member_follows(wire: &[u8], size: u32) -> bool {
     memchr::memmem::find(wire, &border).is_some()
 }
 
+/// Several members: read once to know how large they are in all, and once more into memory of that
+/// size.
 fn inflate_members(wire: &[u8], limit_bytes: usize, budget: &Budget) -> Result<Buffer, BodyError> {
-    let mut members = MultiGzDecoder::new(wire);
-    let mut buffer = Buffer::empty(budget);
-    let mut piece = vec![0; 16 * 1_024];
-    loop {
-        let bytes = members
-            .read(&mut piece)
-            .map_err(|_| BodyError::Malformed("gzip"))?;
-        if bytes == 0 {
-            return Ok(buffer);
-        }
-        if buffer.as_ref().len() + bytes > limit_bytes {
-            return Err(too_large(limit_bytes));
-        }
-        buffer.append(&piece[..bytes], None)?;
+    let within_limit = limit_bytes as u64;
+    let mut counted = MultiGzDecoder::new(wire).take(within_limit + 1);
+    let bytes = std::io::copy(&mut counted, &mut std::io::sink())
+        .map_err(|_| BodyError::Malformed("gzip"))?;
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    if bytes > limit_bytes {
+        return Err(too_large(limit_bytes));
     }
+    let mut buffer = Buffer::with_room(bytes, budget)?;
+    MultiGzDecoder::new(wire)
+        .read_exact(buffer.room(bytes))
+        .map_err(|_| BodyError::Malformed("gzip"))?;
+    buffer.set_filled(bytes);
+    Ok(buffer)
 }
 
 fn too_large(limit_bytes: usize) -> BodyError {
@@ -141,7 +142,7 @@ mod tests {
     fn inflated(wire: &[u8], coding: Coding) -> Result<Vec<u8>, BodyError> {
         let budget = Budget::new(4 * LIMIT_BYTES);
         let mut buffer = Buffer::empty(&budget);
-        buffer.append(wire, Some(wire.len()))?;
+        buffer.append(wire, wire.len())?;
         let result = inflate(buffer, coding, LIMIT_BYTES, &budget);
         let result = result.map(|buffer| buffer.as_ref().to_vec());
         assert_eq!(budget.used_bytes(), 0, "all is given back");
