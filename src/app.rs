@@ -30,7 +30,7 @@ use crate::{
     otlp::{body::BodyLimits, budget::Budget, http},
     server, shutdown,
     store::{self, SharedStore, StoreError},
-    web,
+    telemetry, web,
 };
 
 use traces::Traces;
@@ -354,6 +354,7 @@ fn detect_settings(privacy: &config::PrivacySettings) -> detect::DetectSettings 
             user_agent: privacy.user_agent,
             request_headers: privacy.request_headers,
         },
+        own_instance: telemetry::sender(),
     }
 }
 

@@ -2,23 +2,31 @@
 //! spans, when there is somewhere to send them: requests and commits, whose ids the logs then carry.
 
 use std::{
+    collections::HashMap,
     io::{self, IsTerminal},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use hyper::{HeaderMap, Method, StatusCode, header::HeaderValue};
+use hyper::{HeaderMap, Method, StatusCode};
 use opentelemetry::{
     KeyValue,
     trace::{TraceContextExt as _, TracerProvider as _},
 };
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{SdkTracerProvider, SpanData, SpanExporter as ExportSpans},
+};
 use tracing::{Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{
     EnvFilter,
-    filter::{LevelFilter, Targets},
+    filter::{Directive, LevelFilter, Targets},
     fmt,
     prelude::*,
 };
@@ -26,12 +34,16 @@ use uuid::Uuid;
 
 use crate::{
     build::VERSION,
-    config::{LogFormat, LogSettings, TelemetrySettings},
+    config::{HttpUrl, LogFormat, LogSettings, TelemetrySettings},
     failure::Failure,
 };
 
-/// Marks requests that carry a redspan's own spans, with the process that they are of.
+/// Marks requests that carry a redspan's own spans.
 const OWN_SPANS: &str = "redspan-own-spans";
+
+/// Marks the span of a request that carried nothing but this process's own spans. It is not sent:
+/// each would lead to the next.
+const ABOUT_OWN_SPANS: &str = "redspan.about_own_spans";
 
 /// How long the end waits for the last spans to be sent.
 const LAST_SPANS: Duration = Duration::from_secs(2);
@@ -59,12 +71,12 @@ pub fn start_with_spans(
         return Ok(OwnSpans(None));
     };
     let sender = SENDER.get_or_init(|| Uuid::new_v4().to_string());
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_endpoint(format!("{}/v1/traces", endpoint.as_str()))
-        .with_headers([(OWN_SPANS.to_owned(), sender.clone())].into())
-        .build()
-        .map_err(|error| Failure::Usage(format!("telemetry.endpoint: {error}")))?;
+    let mark = HashMap::from([(OWN_SPANS.to_owned(), sender.clone())]);
+    let exporter = OwnExporter {
+        exporter: exporter(endpoint, mark).map_err(Failure::Usage)?,
+        endpoint: endpoint.clone(),
+        is_failing: AtomicBool::new(false),
+    };
     let resource = Resource::builder()
         .with_service_name("redspan")
         .with_attributes([
@@ -78,6 +90,78 @@ pub fn start_with_spans(
         .build();
     subscribe(log, Some(&provider));
     Ok(OwnSpans(Some(provider)))
+}
+
+/// An exporter of the OpenTelemetry SDK, by OTLP over HTTP.
+///
+/// # Errors
+/// What the SDK says of the address.
+pub(crate) fn exporter(
+    to: &HttpUrl,
+    headers: HashMap<String, String>,
+) -> Result<SpanExporter, String> {
+    let mut client = reqwest::blocking::Client::builder();
+    if to.is_this_machine() {
+        // Whatever proxy leads out of the company's network, this does not.
+        client = client.no_proxy();
+    }
+    let client = client.build().map_err(|error| error.to_string())?;
+    SpanExporter::builder()
+        .with_http()
+        .with_http_client(client)
+        .with_endpoint(format!("{}/v1/traces", to.as_str()))
+        .with_headers(headers)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// The exporter of the process's own spans: it keeps those back that must not be sent, and says when
+/// they do not arrive.
+#[derive(Debug)]
+struct OwnExporter {
+    exporter: SpanExporter,
+    endpoint: HttpUrl,
+    is_failing: AtomicBool,
+}
+
+impl ExportSpans for OwnExporter {
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+        batch.retain(|span| {
+            let mut attributes = span.attributes.iter();
+            !attributes.any(|attribute| attribute.key.as_str() == ABOUT_OWN_SPANS)
+        });
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let result = self.exporter.export(batch).await;
+        let was_failing = self.is_failing.swap(result.is_err(), Ordering::Relaxed);
+        let endpoint = self.endpoint.as_str();
+        match &result {
+            Err(error) if !was_failing => {
+                let error = plain(error);
+                tracing::warn!(endpoint, error, "own spans do not arrive and are lost");
+            }
+            Ok(()) if was_failing => tracing::info!(endpoint, "own spans arrive again"),
+            _ => {}
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+/// What an exporter says, without the SDK's own words around it.
+pub(crate) fn plain(error: &OTelSdkError) -> String {
+    match error {
+        OTelSdkError::InternalFailure(said) => said.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn subscribe(settings: &LogSettings, spans: Option<&SdkTracerProvider>) {
@@ -99,6 +183,9 @@ fn subscribe(settings: &LogSettings, spans: Option<&SdkTracerProvider>) {
             .boxed()
     };
     let filter = EnvFilter::new(&settings.level);
+    // Lines carry the ids of spans that the filter lets through, whatever the level of the lines.
+    let always: Option<Directive> = spans.and_then(|_| "redspan::telemetry=info".parse().ok());
+    let filter = always.into_iter().fold(filter, EnvFilter::add_directive);
     // What libraries do while they send would be spans to send, for ever.
     let ours = Targets::new().with_target("redspan", LevelFilter::INFO);
     let spans = spans.map(|provider| {
@@ -146,6 +233,7 @@ pub fn request_span(method: &Method, route: &'static str, headers: &HeaderMap) -
         http.request.method = %method,
         http.route = route,
         http.response.status_code = field::Empty,
+        redspan.about_own_spans = field::Empty,
         trace_id = field::Empty,
     ))
 }
@@ -158,13 +246,31 @@ pub fn note_answer(span: &Span, status: StatusCode) {
     }
 }
 
-/// The span of a commit of so many requests; none where spans are not sent.
-pub fn commit_span(requests: usize) -> Span {
-    if SENDER.get().is_none() {
+/// The request at hand carried nothing but spans of this process, which came back to it.
+pub fn note_own_spans() {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    Span::current().record(ABOUT_OWN_SPANS, true);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "this process's own spans come back to it and are not kept: telemetry.endpoint must lead \
+             to another one"
+        );
+    }
+}
+
+/// The `service.instance.id` of this process's own spans, when it sends them.
+pub fn sender() -> Option<String> {
+    SENDER.get().cloned()
+}
+
+/// The span of a commit of so many requests, inside that of the first of them; none when they have
+/// none.
+pub fn commit_span(first: &Span, requests: usize) -> Span {
+    if first.is_none() {
         return Span::none();
     }
     with_trace_id(tracing::info_span!(
-        parent: None,
+        parent: first,
         "commit",
         otel.status_code = field::Empty,
         otel.status_description = field::Empty,
@@ -177,12 +283,6 @@ pub fn commit_span(requests: usize) -> Span {
 pub fn note_failure(span: &Span, error: &impl std::fmt::Display) {
     span.record("otel.status_code", "ERROR");
     span.record("otel.status_description", field::display(error));
-}
-
-/// Whether a request carries spans of this very process, which came back to it.
-pub fn carries_own_spans(headers: &HeaderMap) -> bool {
-    let of = headers.get(OWN_SPANS).map(HeaderValue::as_bytes);
-    of.is_some() && of == SENDER.get().map(String::as_bytes)
 }
 
 /// What is logged inside the span says which trace it is.

@@ -11,6 +11,7 @@ use crate::{
     metrics::{Metrics, RecordResult, Signal},
     otlp::{Encoding, Limits, Refusal, answer, http::Outcome, http::TraceService, walk},
     store::{SharedStore, StoreError},
+    telemetry,
 };
 
 /// Why spans were rejected that detection had taken.
@@ -43,7 +44,15 @@ impl TraceService for Traces {
         };
         // From here on the body is not needed, and its bytes are somebody else's.
         drop(body);
+        if findings.own_spans > 0 {
+            let records = &self.metrics.process.records;
+            records.receive(Signal::Spans, findings.own_spans);
+            records.settle(Signal::Spans, RecordResult::NotError, findings.own_spans);
+        }
         let Some(spans) = Unsettled::received(&self.metrics, findings.spans) else {
+            if findings.own_spans > 0 {
+                telemetry::note_own_spans();
+            }
             return Outcome::Accepted;
         };
         let rejected = findings.rejected.clone();

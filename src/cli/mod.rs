@@ -161,8 +161,7 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
             load()?;
             config::run(&command, &given, Screen::stdout(cli.color))
         }
-        // Its exporters have threads of their own.
-        Command::Demo(demo) => demo::run(&demo, &load()?, Screen::stdout(cli.color)),
+        Command::Demo(demo) => in_runtime(demo::run(demo, load()?, Screen::stdout(cli.color))),
         // Asked for when a shell starts, wherever that is: no configuration matters.
         Command::Completions(completions) => print(&completions.script(Cli::command())?),
     }

@@ -6,6 +6,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tracing::Span;
+
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
@@ -183,6 +185,8 @@ pub(super) struct Item {
     pub(super) waiting_since: Instant,
     pub(super) answer: oneshot::Sender<Outcome>,
     pub(super) bytes: usize,
+    /// The span of the request that it came in.
+    pub(super) request: Span,
     _place: Place,
 }
 
@@ -305,6 +309,7 @@ impl CommitQueue {
             work,
             waiting_since: Instant::now(),
             answer,
+            request: Span::current(),
             _place: place,
         };
         self.sender.send(item).map_err(|_| NotTaken::Stopping)?;

@@ -4,6 +4,7 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
@@ -130,18 +131,36 @@ impl HttpUrl {
         &self.0
     }
 
+    /// Whether its host is this machine, as far as it says so itself.
+    #[must_use]
+    pub fn is_this_machine(&self) -> bool {
+        match self.ip() {
+            Some(ip) => ip.is_loopback(),
+            None => self.host() == "localhost",
+        }
+    }
+
     /// Whether it leads to this address, as far as it says so itself.
     #[must_use]
     pub fn leads_to(&self, address: SocketAddr) -> bool {
-        let Ok(uri) = self.0.parse::<Uri>() else {
-            return false;
-        };
-        let host = uri.host().unwrap_or_default();
-        let is_here = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(ip) => ip == address.ip() || (ip.is_loopback() && is_local(address.ip())),
-            Err(_) => host == "localhost" && is_local(address.ip()),
-        };
-        is_here && uri.port_u16().unwrap_or(80) == address.port()
+        let is_there =
+            self.ip() == Some(address.ip()) || (self.is_this_machine() && is_local(address.ip()));
+        is_there && self.authority().1 == address.port()
+    }
+
+    fn ip(&self) -> Option<IpAddr> {
+        self.host().trim_matches(['[', ']']).parse().ok()
+    }
+
+    fn host(&self) -> String {
+        self.authority().0
+    }
+
+    /// Host and port.
+    fn authority(&self) -> (String, u16) {
+        let uri: Uri = self.0.parse().unwrap_or_default();
+        let host = uri.host().unwrap_or_default().to_owned();
+        (host, uri.port_u16().unwrap_or(80))
     }
 }
 
@@ -150,20 +169,36 @@ fn is_local(ip: IpAddr) -> bool {
     ip.is_loopback() || ip.is_unspecified()
 }
 
-impl Value for HttpUrl {
-    const KIND: &'static str = "URL";
+impl FromStr for HttpUrl {
+    type Err = String;
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim_end_matches('/');
         let uri = text.parse::<Uri>().ok();
         let is_http = uri.is_some_and(|uri| {
             uri.scheme_str() == Some("http")
                 && uri.host().is_some_and(|host| !host.is_empty())
                 && uri.query().is_none()
+                && !uri.path().ends_with("/v1/traces")
+                && uri.authority().is_some_and(|it| !it.as_str().contains('@'))
         });
         if !is_http {
-            return Err("an address like http://collector:4318 (without TLS)".to_owned());
+            return Err(
+                "an address like http://collector:4318: without TLS, user, or /v1/traces"
+                    .to_owned(),
+            );
         }
-        Ok(Self(text.trim_end_matches('/').to_owned()))
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Value for HttpUrl {
+    const KIND: &'static str = "URL";
+    // A wrong one may hold a password.
+    const SENSITIVE: bool = true;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         EntrySpan, Hour, NameHasher, RequestDigest, Sighting, SightingKind, SpanId, Timestamp,
         TraceId, TraceKey,
     },
-    otlp::{ResourceView, ScopeView, SpanView, Visitor},
+    otlp::{ResourceView, ScopeView, SpanView, Value, Visitor},
 };
 
 use super::{
@@ -39,6 +39,9 @@ pub struct Detector<'d> {
     digest: NameHasher,
     latest_end_nanos: u64,
     spans: u64,
+    own_spans: u64,
+    /// The resource at hand is this process.
+    is_own: bool,
     bad_trace_ids: u64,
     bad_span_ids: u64,
     resources: Resources,
@@ -82,6 +85,8 @@ impl<'d> Detector<'d> {
             open,
             digest: NameHasher::new("request"),
             latest_end_nanos: 0,
+            own_spans: 0,
+            is_own: false,
             spans: 0,
             bad_trace_ids: 0,
             bad_span_ids: 0,
@@ -145,6 +150,7 @@ impl<'d> Detector<'d> {
         Findings {
             digest,
             spans: self.spans,
+            own_spans: self.own_spans,
             rejected: [
                 ("bad_trace_id", self.bad_trace_ids),
                 ("bad_span_id", self.bad_span_ids),
@@ -344,6 +350,14 @@ impl Visitor for Detector<'_> {
     fn resource(&mut self, resource: &ResourceView<'_>) {
         self.resources.enter(resource);
         self.scope = Scope::default();
+        let own = self.settings.own_instance.as_ref();
+        self.is_own = own.is_some_and(|own| {
+            let mut attributes = resource.attributes.iter();
+            attributes.any(|attribute| {
+                attribute.key == b"service.instance.id"
+                    && matches!(attribute.value, Value::Str(id) if id == own.as_bytes())
+            })
+        });
     }
 
     fn scope(&mut self, scope: &ScopeView<'_>) {
@@ -351,6 +365,10 @@ impl Visitor for Detector<'_> {
     }
 
     fn span(&mut self, view: &SpanView<'_>) {
+        if self.is_own {
+            self.own_spans += 1;
+            return;
+        }
         self.spans += 1;
         self.digest(view);
         let Some(trace_id) = TraceId::from_slice(view.trace_id) else {

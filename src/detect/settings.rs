@@ -5,6 +5,8 @@
 pub struct DetectSettings {
     /// What is kept of the people behind the requests.
     pub privacy: Privacy,
+    /// The `service.instance.id` of this process's own spans. Those that come back are only counted.
+    pub own_instance: Option<String>,
 }
 
 /// What is kept of the people behind the requests.

@@ -106,7 +106,6 @@ struct Inner<T> {
     mistakes: Mistakes,
     logs_seen: AtomicBool,
     metrics_seen: AtomicBool,
-    own_spans_seen: AtomicBool,
 }
 
 impl<T: TraceService> OtlpHttp<T> {
@@ -119,7 +118,6 @@ impl<T: TraceService> OtlpHttp<T> {
             mistakes: Mistakes::default(),
             logs_seen: AtomicBool::new(false),
             metrics_seen: AtomicBool::new(false),
-            own_spans_seen: AtomicBool::new(false),
         }))
     }
 }
@@ -200,7 +198,7 @@ impl<T: TraceService> Inner<T> {
         B::Error: Send,
     {
         match self.check(head) {
-            Ok((encoding, coding)) => match self.take(signal, head, encoding, coding, body).await {
+            Ok((encoding, coding)) => match self.take(signal, encoding, coding, body).await {
                 Ok(outcome) => answer_to(encoding, signal, &outcome),
                 Err(error) => refused(encoding, status_of(&error), &error.to_string()),
             },
@@ -253,7 +251,6 @@ impl<T: TraceService> Inner<T> {
     async fn take<B>(
         &self,
         signal: Signal,
-        head: &request::Parts,
         encoding: Encoding,
         coding: Coding,
         body: B,
@@ -264,16 +261,6 @@ impl<T: TraceService> Inner<T> {
     {
         let limits = self.settings.body;
         let seen = match signal {
-            Signal::Traces if telemetry::carries_own_spans(&head.headers) => {
-                body::discard(body, limits.wire_bytes).await?;
-                if !self.own_spans_seen.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(
-                        "this process's own spans come back to it and are not kept: telemetry.endpoint \
-                         must lead to another one"
-                    );
-                }
-                return Ok(Outcome::Accepted);
-            }
             Signal::Traces => {
                 let wire = body::read(body, limits.wire_bytes, &self.settings.budget).await?;
                 return self.export(wire, coding, encoding).await;

@@ -52,10 +52,8 @@ fn own_spans_arrive_at_another_redspan_and_none_at_itself() {
     assert!(failed < 1.0, "{failed}");
 }
 
-#[test]
-fn own_spans_that_come_back_all_the_same_are_not_kept_and_said_to_be_wrong() {
-    let database = Database::new(Kind::Sqlite);
-    let detour = Detour::open();
+/// A redspan whose own spans come back to it over a detour, soon.
+fn talking_to_itself(database: &Database, detour: &Detour) -> Program {
     let endpoint = format!("http://{}", detour.address);
     let program = Program::start(
         &database.url,
@@ -65,14 +63,74 @@ fn own_spans_that_come_back_all_the_same_are_not_kept_and_said_to_be_wrong() {
         ],
     );
     detour.leads_to(program.otlp);
-    send_some(&program);
+    program
+}
+
+/// Sends until the log says it.
+fn send_until(program: &Program, said: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !program.log().contains("come back to it") {
+    while !program.log().contains(said) {
         assert!(Instant::now() < deadline, "{}", program.log());
-        // More requests, more spans that come back.
-        send_some(&program);
+        send_some(program);
     }
-    assert!(program.metrics().sum("redspan_requests_total", &[OWN]) < 1.0);
+}
+
+#[test]
+fn own_spans_that_come_back_are_not_kept_and_said_to_be_wrong() {
+    for mark in [Mark::Kept, Mark::Lost] {
+        let database = Database::new(Kind::Sqlite);
+        let detour = Detour::open(mark);
+        let program = talking_to_itself(&database, &detour);
+        send_until(&program, "come back to it");
+        let metrics = program.metrics();
+        assert!(metrics.sum("redspan_requests_total", &[OWN]) < 1.0);
+        metrics.assert_balanced();
+    }
+}
+
+#[test]
+fn spans_about_own_spans_are_not_sent_so_that_silence_follows() {
+    for mark in [Mark::Kept, Mark::Lost] {
+        let database = Database::new(Kind::Sqlite);
+        let detour = Detour::open(mark);
+        let program = talking_to_itself(&database, &detour);
+        send_until(&program, "come back to it");
+        // Each of these asks has a few deliveries' time; what is on its way arrives, and no more.
+        let spans = || {
+            let received = "redspan_records_received_total";
+            program
+                .metrics()
+                .sum(received, &["signal=\"spans\""])
+                .to_string()
+        };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut last = (spans(), Instant::now());
+        while last.1.elapsed() < Duration::from_secs(1) {
+            assert!(Instant::now() < deadline, "it is never quiet: {}", last.0);
+            let now = spans();
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+        }
+    }
+}
+
+#[test]
+fn own_spans_that_do_not_arrive_are_said_to_be_lost() {
+    let database = Database::new(Kind::Sqlite);
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let endpoint = format!("http://{nobody}");
+    let mut program = Program::start(&database.url, &[("REDSPAN_TELEMETRY_ENDPOINT", &endpoint)]);
+    send_some(&program);
+    assert!(program.terminate().success());
+    let log = program.log();
+    assert!(
+        log.contains("own spans do not arrive") && log.contains(&endpoint),
+        "{log}"
+    );
 }
 
 #[test]
@@ -81,7 +139,13 @@ fn what_is_logged_in_a_request_carries_its_trace_id() {
     let watching_data = Database::new(Kind::Sqlite);
     let watching = Program::start(&watching_data.url, &[]);
     let endpoint = format!("http://{}", watching.otlp);
-    let mut program = Program::start(&database.url, &[("REDSPAN_TELEMETRY_ENDPOINT", &endpoint)]);
+    let mut program = Program::start(
+        &database.url,
+        &[
+            ("REDSPAN_TELEMETRY_ENDPOINT", endpoint.as_str()),
+            ("REDSPAN_LOG", "warn,redspan::app=info,redspan::otlp=info"),
+        ],
+    );
     let answer = ureq::post(format!("http://{}/v1/logs", program.otlp))
         .header("Content-Type", "application/json")
         .send("{}")
@@ -99,6 +163,14 @@ fn what_is_logged_in_a_request_carries_its_trace_id() {
     assert_ne!(id, "0".repeat(32));
 }
 
+/// What becomes of the header that marks own spans, on the way.
+#[derive(Clone, Copy, Debug)]
+enum Mark {
+    Kept,
+    /// As a Collector does, which makes requests of its own.
+    Lost,
+}
+
 /// A way to an address that is known later.
 struct Detour {
     address: SocketAddr,
@@ -106,7 +178,7 @@ struct Detour {
 }
 
 impl Detour {
-    fn open() -> Self {
+    fn open(mark: Mark) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let target: &'static OnceLock<SocketAddr> = Box::leak(Box::default());
@@ -116,8 +188,8 @@ impl Detour {
                     && let Ok(far) = TcpStream::connect(target)
                 {
                     let (near_too, far_too) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-                    thread::spawn(move || copy(near, far));
-                    thread::spawn(move || copy(far_too, near_too));
+                    thread::spawn(move || copy(near, far, mark));
+                    thread::spawn(move || copy(far_too, near_too, Mark::Kept));
                 }
             }
         });
@@ -129,10 +201,18 @@ impl Detour {
     }
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream) {
-    let mut piece = [0; 4_096];
+fn copy(mut from: TcpStream, mut to: TcpStream, mark: Mark) {
+    const NAME: &[u8] = b"redspan-own-spans";
+    let mut piece = [0; 8 * 1_024];
     while let Ok(bytes @ 1..) = from.read(&mut piece) {
-        if to.write_all(&piece[..bytes]).is_err() {
+        let piece = &mut piece[..bytes];
+        if let Mark::Lost = mark {
+            let at = piece.windows(NAME.len()).position(|name| name == NAME);
+            if let Some(at) = at {
+                piece[at..at + NAME.len()].fill(b'x');
+            }
+        }
+        if to.write_all(piece).is_err() {
             break;
         }
     }

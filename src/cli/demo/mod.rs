@@ -6,6 +6,7 @@ mod shop;
 
 use std::{
     collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -14,8 +15,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    config::{Config, parse_duration},
+    config::{Config, HttpUrl, parse_duration},
     failure::Failure,
+    shutdown::{self, Stop},
 };
 
 use super::{
@@ -30,6 +32,9 @@ use shop::{Expected, STORIES, Story};
 /// Spans that may wait before they are flushed.
 const FLUSH_SPANS: u64 = 4_000;
 
+/// How long a signal to stop may go unheard.
+const NAP: Duration = Duration::from_millis(100);
+
 /// Requests an hour of the past, at most: a chart needs no more.
 const PAST_REQUESTS_AN_HOUR: f64 = 1_000.0;
 
@@ -42,7 +47,7 @@ const OLDEST_PAST: Duration = Duration::from_hours(30 * 24);
 pub struct Demo {
     /// Where redspan takes OTLP over HTTP [default: the address in the configuration]
     #[arg(long, value_name = "URL")]
-    to: Option<String>,
+    to: Option<HttpUrl>,
     /// Requests a second
     #[arg(long, value_name = "NUMBER", default_value_t = 10.0, value_parser = rate)]
     rate: f64,
@@ -93,43 +98,64 @@ struct Counted {
     count: u64,
 }
 
-/// Sends, and says what it sent.
+/// Sends, and says what it sent. A signal to stop ends the sending, not the saying.
 ///
 /// # Errors
 /// Nothing answers there, or it refuses.
-pub fn run(demo: &Demo, config: &Config, screen: Screen) -> Result<(), Failure> {
-    let target = target(demo, config);
-    let mut run = Run::new(&target)?;
-    if let Some(past) = demo.backfill {
-        run.past(past, demo.rate)?;
-    }
-    run.present(demo)?;
-    let sent = run.finish()?;
-    if demo.json {
-        return print(&json(&sent)?);
-    }
-    print(&screen.show(&sent.told(demo, config, screen)))
+pub async fn run(demo: Demo, config: Config, screen: Screen) -> Result<(), Failure> {
+    let stop = shutdown::on_signals()?;
+    let sending = tokio::task::spawn_blocking(move || {
+        let target = target(&demo, &config)?;
+        let mut run = Run::new(&target, stop)?;
+        eprintln!(
+            "sending to {}: {}{} requests a second for {} s; Ctrl-C ends it",
+            target.url.as_str(),
+            demo.backfill.map_or("", |_| "the past, then "),
+            demo.rate,
+            demo.seconds
+        );
+        if let Some(past) = demo.backfill {
+            run.past(past, demo.rate)?;
+        }
+        run.present(&demo)?;
+        let sent = run.finish()?;
+        if demo.json {
+            return print(&json(&sent)?);
+        }
+        print(&screen.show(&sent.told(&demo, &config, screen)))
+    });
+    let sent = sending.await;
+    sent.unwrap_or_else(|panic| Err(Failure::Internal(panic.to_string())))
 }
 
-fn target(demo: &Demo, config: &Config) -> Target {
-    let url = demo.to.clone().unwrap_or_else(|| {
-        let mut address = config.otlp.http.listen;
-        if address.ip().is_unspecified() {
-            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-        }
-        format!("http://{address}")
-    });
+fn target(demo: &Demo, config: &Config) -> Result<Target, Failure> {
+    let url = if let Some(url) = &demo.to {
+        url.clone()
+    } else {
+        let address = within_this_machine(config.otlp.http.listen);
+        let url = format!("http://{address}").parse();
+        url.map_err(Failure::Internal)?
+    };
     let token = config.auth.ingest_token.first();
-    Target {
+    Ok(Target {
         url,
         token: token.map(|token| token.expose().to_owned()),
+    })
+}
+
+/// The address under which a listener is reached from here.
+fn within_this_machine(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
+    address
 }
 
 /// A demo on its way.
 struct Run<'t> {
     target: &'t Target,
     services: Services,
+    stop: Stop,
     random: fastrand::Rng,
     requests: u64,
     spans: u64,
@@ -138,10 +164,11 @@ struct Run<'t> {
 }
 
 impl<'t> Run<'t> {
-    fn new(target: &'t Target) -> Result<Self, Failure> {
+    fn new(target: &'t Target, stop: Stop) -> Result<Self, Failure> {
         let names = STORIES.iter().flat_map(|story| story.step.services());
         Ok(Self {
             target,
+            stop,
             services: Services::new(names, target).map_err(Failure::Usage)?,
             random: fastrand::Rng::new(),
             requests: 0,
@@ -157,7 +184,7 @@ impl<'t> Run<'t> {
         let distance = Duration::from_secs_f64(3_600.0 / an_hour);
         let now = SystemTime::now();
         let mut ago = past;
-        while ago > distance {
+        while ago > distance && !self.stop.is_given() {
             self.request(now - ago)?;
             ago -= distance;
         }
@@ -170,8 +197,14 @@ impl<'t> Run<'t> {
         let lasts = Duration::from_secs(u64::from(demo.seconds));
         let distance = Duration::from_secs_f64(1.0 / demo.rate);
         let mut due = Duration::ZERO;
-        while due < lasts {
-            thread::sleep(due.saturating_sub(began.elapsed()));
+        while due < lasts && !self.stop.is_given() {
+            // Short naps: a signal to stop is heard soon.
+            let wait = due.saturating_sub(began.elapsed());
+            if wait > NAP {
+                thread::sleep(NAP);
+                continue;
+            }
+            thread::sleep(wait);
             self.request(SystemTime::now())?;
             due += distance;
         }
@@ -225,10 +258,19 @@ impl<'t> Run<'t> {
     }
 
     fn unsent(&self, message: &str) -> Failure {
+        let advice = if message.ends_with("401") {
+            "it asks for a token: give this command the configuration of that redspan, or set \
+             REDSPAN_AUTH_INGEST_TOKEN"
+        } else if message.ends_with("404") {
+            "that is no port for OTLP over HTTP, which is 4318 unless otlp.http.listen says otherwise"
+        } else if message.ends_with("429") || message.ends_with("503") {
+            "it cannot take more just now: look at its log, or lower --rate"
+        } else {
+            "is redspan running there? start it with `redspan`, or say where it is with --to URL"
+        };
+        let url = self.target.url.as_str();
         Failure::Unreachable(format!(
-            "the spans could not be sent to {}: {message}\n\
-             is redspan running there? start it with `redspan`, or say where it is with --to URL",
-            self.target.url
+            "the spans could not be sent to {url}: {message}\n{advice}"
         ))
     }
 
@@ -274,7 +316,7 @@ impl Sent {
              \u{20} curl http://{}/metrics\n",
             count(number(self.spans), "span"),
             count(number(self.requests), "request"),
-            config.http.listen
+            within_this_machine(config.http.listen)
         )
     }
 

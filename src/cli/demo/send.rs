@@ -16,25 +16,30 @@ use opentelemetry::{
         Span as _, SpanContext, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
     },
 };
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::{
     Resource,
-    error::{OTelSdkError, OTelSdkResult},
+    error::OTelSdkResult,
     trace::{
-        BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider, SpanData,
-        SpanExporter as ExportSpans,
+        BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData,
+        SpanExporter as ExportSpans, SpanLimits,
     },
 };
+
+use crate::{config::HttpUrl, telemetry};
 
 use super::shop::{Step, Value};
 
 /// Spans that a service may have waiting. What is more is lost, so they are flushed in time.
 const QUEUE_SPANS: usize = 16 * 1_024;
 
+/// Spans of one request, as SDKs send them.
+const BATCH_SPANS: usize = 512;
+
 /// Where spans go.
 pub(super) struct Target {
-    /// `http://127.0.0.1:4318`
-    pub url: String,
+    /// redspan's port for OTLP over HTTP.
+    pub url: HttpUrl,
     /// Sent as `Authorization: Bearer TOKEN`.
     pub token: Option<String>,
 }
@@ -166,18 +171,13 @@ fn provider(
         .iter()
         .map(|token| ("Authorization".to_owned(), format!("Bearer {token}")))
         .collect();
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_endpoint(format!("{}/v1/traces", target.url.trim_end_matches('/')))
-        .with_headers(headers)
-        .build()
-        .map_err(|error| error.to_string())?;
     let counted = Counted {
-        exporter,
+        exporter: telemetry::exporter(&target.url, headers)?,
         receipts: Arc::clone(receipts),
     };
     let queue = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE_SPANS)
+        .with_max_export_batch_size(BATCH_SPANS)
         .with_scheduled_delay(Duration::from_secs(1))
         .build();
     let processor = BatchSpanProcessor::builder(counted)
@@ -190,6 +190,9 @@ fn provider(
         .build();
     Ok(SdkTracerProvider::builder()
         .with_resource(resource)
+        // Every span as it is told, whatever the environment says for applications.
+        .with_sampler(Sampler::AlwaysOn)
+        .with_span_limits(SpanLimits::default())
         .with_span_processor(processor)
         .build())
 }
@@ -211,12 +214,8 @@ impl ExportSpans for Counted {
                 acknowledged.fetch_add(spans, Ordering::Relaxed);
             }
             Err(error) => {
-                let said = match error {
-                    OTelSdkError::InternalFailure(said) => said.clone(),
-                    other => other.to_string(),
-                };
                 let failure = self.receipts.failure.lock();
-                *failure.unwrap_or_else(PoisonError::into_inner) = Some(said);
+                *failure.unwrap_or_else(PoisonError::into_inner) = Some(telemetry::plain(error));
             }
         }
         result

@@ -14,7 +14,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::{
@@ -248,7 +248,8 @@ impl Writer {
                 continue;
             }
             let works: Vec<&Work> = group.iter().map(|item| &item.work).collect();
-            match self.commit(&works, &HashSet::new()).await {
+            let span = telemetry::commit_span(first_span(&group), works.len());
+            match self.commit(&works, &HashSet::new(), span).await {
                 Ok(outcomes) => {
                     for (item, outcome) in group.into_iter().zip(outcomes) {
                         // Nobody may be waiting any more; the work is committed all the same.
@@ -261,7 +262,7 @@ impl Writer {
                     groups.push(group);
                 }
                 Err(StoreError::Refused { source, .. }) => {
-                    let outcome = self.without_refused_traces(&group[0].work, source).await;
+                    let outcome = self.without_refused_traces(&group[0], source).await;
                     answer_all(group, &outcome?);
                 }
                 Err(error) => {
@@ -280,9 +281,10 @@ impl Writer {
     /// transactions that are rolled back, and the rest is committed.
     async fn without_refused_traces(
         &mut self,
-        work: &Work,
+        item: &Item,
         source: sqlx::Error,
     ) -> Result<Outcome, StoreError> {
+        let work = &item.work;
         let Work::Telemetry(findings) = work else {
             return Ok(Outcome::Refused(source.to_string()));
         };
@@ -315,7 +317,8 @@ impl Writer {
             }
         }
         tracing::warn!(traces = refused.len(), %source, "the database refuses values of these traces; the rest is stored");
-        match self.commit(&[work], &refused).await {
+        let span = telemetry::commit_span(&item.request, 1);
+        match self.commit(&[work], &refused, span).await {
             Ok(mut outcomes) => Ok(outcomes
                 .pop()
                 .unwrap_or_else(|| Outcome::Unavailable(source.to_string()))),
@@ -330,8 +333,8 @@ impl Writer {
         &mut self,
         works: &[&Work],
         refused: &HashSet<TraceKey>,
+        span: Span,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let span = telemetry::commit_span(works.len());
         let committed = self.commit_untold(works, refused);
         let result = committed.instrument(span.clone()).await;
         if let Err(error) = &result {
@@ -437,6 +440,13 @@ impl Writer {
         let thousands = u32::try_from(rows / GROUP_ROWS).unwrap_or(u32::MAX);
         Some(limit.saturating_mul(thousands.saturating_add(1)))
     }
+}
+
+/// The span of the first request that has one.
+fn first_span(group: &[Item]) -> &Span {
+    static NONE: Span = Span::none();
+    let mut spans = group.iter().map(|item| &item.request);
+    spans.find(|span| !span.is_none()).unwrap_or(&NONE)
 }
 
 fn answer_all(group: Vec<Item>, outcome: &Outcome) {
