@@ -7,6 +7,10 @@ use bumpalo::Bump;
 /// Names longer than this once unescaped are nobody's.
 pub(super) const NAME: usize = 32;
 
+/// Of a longer text with escapes only the beginning is shown: a text can be as long as a request,
+/// is unescaped as often as its list is gone over, and nobody keeps as much of it.
+pub(super) const SHOWN: usize = 384 * 1_024;
+
 /// A string as it stands between its quotes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text<'a> {
@@ -15,7 +19,8 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// Its characters; unescaped into the arena only when there is something to unescape.
+    /// Its characters, of a very long one the first; unescaped into the arena only when there is
+    /// something to unescape.
     #[inline]
     pub(super) fn unescape<'s>(self, arena: &'s Bump) -> &'s [u8]
     where
@@ -25,7 +30,7 @@ impl<'a> Text<'a> {
             return self.raw;
         }
         // An escape is never shorter than what it stands for.
-        let buffer = arena.alloc_slice_fill_copy(self.raw.len(), 0);
+        let buffer = arena.alloc_slice_fill_copy(self.raw.len().min(SHOWN), 0);
         let length = unescape(self.raw, buffer);
         &buffer[..length]
     }
@@ -66,26 +71,31 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Unescapes a string that has been checked; `into` is at least as long. Gives the length.
+/// Unescapes a string that has been checked, as far as there is room. Gives the length.
 fn unescape(raw: &[u8], into: &mut [u8]) -> usize {
-    let mut length = 0;
+    let room = into.len();
+    let mut left = into;
     let mut put = |bytes: &[u8]| {
-        into[length..length + bytes.len()].copy_from_slice(bytes);
-        length += bytes.len();
+        let fitting = bytes.len().min(left.len());
+        let (filled, rest) = std::mem::take(&mut left).split_at_mut(fitting);
+        filled.copy_from_slice(&bytes[..fitting]);
+        left = rest;
+        !left.is_empty()
     };
     let mut rest = raw;
-    while !rest.is_empty() {
+    let mut has_room = true;
+    while has_room && !rest.is_empty() {
         let plain = rest.iter().position(|byte| *byte == b'\\');
         let (before, escape) = rest.split_at(plain.unwrap_or(rest.len()));
-        put(before);
+        has_room = put(before);
         rest = match escape {
             [_, b'u', after @ ..] => {
                 let (character, after) = unescape_unicode(after);
-                put(character.encode_utf8(&mut [0; 4]).as_bytes());
+                has_room = put(character.encode_utf8(&mut [0; 4]).as_bytes());
                 after
             }
             [_, byte, after @ ..] => {
-                put(&[match byte {
+                has_room = put(&[match byte {
                     b'b' => 0x08,
                     b'f' => 0x0c,
                     b'n' => b'\n',
@@ -98,7 +108,7 @@ fn unescape(raw: &[u8], into: &mut [u8]) -> usize {
             _ => b"",
         };
     }
-    length
+    room - left.len()
 }
 
 /// The character after `\u`, and what follows it. A surrogate without its other half is U+FFFD.
@@ -120,4 +130,30 @@ fn utf16_unit(text: &[u8]) -> (u32, &[u8]) {
         unit << 4 | char::from(*digit).to_digit(16).unwrap_or_default()
     });
     (unit, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_text_as_long_as_a_request_only_the_beginning_is_unescaped() {
+        for (unit, character) in [
+            (r"\u0041", "A"),
+            (r"\ud83d\ude00", "😀"),
+            (r"\u00e4x", "äx"),
+        ] {
+            let raw = unit.repeat(SHOWN);
+            let arena = Bump::new();
+            let text = Text {
+                raw: raw.as_bytes(),
+                escaped: true,
+            };
+            let shown = String::from_utf8_lossy(text.unescape(&arena)).into_owned();
+            let characters = character.repeat(SHOWN / character.len());
+            assert_eq!(&shown[..characters.len()], characters);
+            assert!(arena.allocated_bytes() < 2 * SHOWN);
+            assert_eq!(text.unescaped().len(), SHOWN * character.len());
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 
 use super::json_fault::Fault;
-use super::json_string::Text;
+use super::json_string::{SHOWN, Text};
 use super::json_text::Parser;
 use super::views::{Attribute, Nested, TOO_DEEP, VALUE_DEPTH, Value};
 
@@ -235,7 +235,7 @@ fn hex_digit(digit: u8) -> u8 {
     }
 }
 
-/// Reads bytes in base64, of either alphabet, with or without padding.
+/// Reads bytes in base64, of either alphabet, with or without padding; of very many the first.
 fn base64<'a: 's, 's>(parser: &mut Parser<'a>, read: Read<'s>) -> Result<&'s [u8], Fault> {
     let before = parser.clone();
     let text = parser.string()?.unescaped();
@@ -249,7 +249,7 @@ fn base64<'a: 's, 's>(parser: &mut Parser<'a>, read: Read<'s>) -> Result<&'s [u8
     let (Read::Shown(arena) | Read::Checked(arena)) = read else {
         return Ok(b"");
     };
-    let bytes = arena.alloc_slice_fill_copy(digits.len() * 3 / 4, 0);
+    let bytes = arena.alloc_slice_fill_copy((digits.len() * 3 / 4).min(SHOWN), 0);
     for (bytes, digits) in bytes.chunks_mut(3).zip(digits.chunks(4)) {
         let mut group = [0; 4];
         for (value, digit) in group.iter_mut().zip(digits) {

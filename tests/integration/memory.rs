@@ -41,6 +41,10 @@ fn filled(unit: &[u8]) -> Vec<u8> {
     unit.repeat((LIMIT - 512) / unit.len())
 }
 
+fn filled_text(unit: &str) -> String {
+    String::from_utf8(filled(unit.as_bytes())).unwrap()
+}
+
 /// A request with one failed span, which has these fields besides.
 fn failed_span(fields: &[u8]) -> Vec<u8> {
     let known = [
@@ -63,6 +67,12 @@ fn json(before: &str, unit: &str, after: &str) -> Vec<u8> {
     let units = (LIMIT - 512) / (unit.len() + 1);
     let list = format!("{unit},").repeat(units - 1);
     format!("{before}{list}{unit}{after}").into_bytes()
+}
+
+/// A request in JSON with one failed span, whose exception has this message, written as JSON has it.
+fn json_message(kind: &str, message: &str) -> Vec<u8> {
+    let before = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"01010101010101010101010101010101","spanId":"0202020202020202","status":{"code":2},"events":[{"name":"exception","attributes":[{"key":"exception.message","value":{""#;
+    format!(r#"{before}{kind}":"{message}"}}}}]}}]}}]}}]}}]}}"#).into_bytes()
 }
 
 fn nested(fields: &[u8], depth: usize) -> Vec<u8> {
@@ -218,6 +228,24 @@ fn cases() -> Vec<Case> {
             JSON,
             format!("{}{}", "[".repeat(LIMIT / 2), "]".repeat(LIMIT / 2)).into_bytes(),
             400,
+        ),
+        (
+            "a long message of escapes in JSON",
+            JSON,
+            json_message("stringValue", &filled_text(r"\u0041")),
+            200,
+        ),
+        (
+            "a long message with an escape in JSON",
+            JSON,
+            json_message("stringValue", &format!(r"\n{}", filled_text("x"))),
+            200,
+        ),
+        (
+            "many bytes with an escape in JSON",
+            JSON,
+            json_message("bytesValue", &format!(r"\/AAA{}", filled_text("AAAA"))),
+            200,
         ),
     ]
 }
