@@ -19,7 +19,7 @@ use crate::{
     clock,
     commit::{
         CommitQueue, OPEN_SECONDS, OpenTraceSet, Writer, WriterParts, WriterSettings,
-        plan::{HourLimits, HourlyLabelSets, UserHasher},
+        plan::{HourLimits, HourlyLabelSets, MAX_STORED_NAMES, UserHasher},
     },
     config::{self, Config},
     detect,
@@ -189,8 +189,8 @@ async fn open_writer(
         open.open([trace], touched_at);
     }
     let seeded = Hour::containing(now.plus_seconds(-SEEDED_SECONDS));
-    let error_labels = store.error_label_sets(seeded).await?;
-    let request_labels = store.request_label_sets(seeded).await?;
+    let error_labels = store.error_label_sets(seeded, MAX_STORED_NAMES).await?;
+    let request_labels = store.request_label_sets(seeded, MAX_STORED_NAMES).await?;
     let hour_limits = HourLimits {
         per_service: config.limits.hour_label_sets_per_service as u64,
         in_all: config.limits.hour_label_sets as u64,

@@ -6,9 +6,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use crate::{
     detect::Findings,
-    domain::{
-        Category, DURATION_BUCKETS, Dimensions, EntrySpan, Hour, Series, Severity, duration_bucket,
-    },
+    domain::{DURATION_BUCKETS, EntrySpan, Hour, Series, duration_bucket},
     store::RequestTotalsDelta,
 };
 
@@ -73,19 +71,8 @@ impl Totals {
     }
 }
 
-/// The limit on label sets is one on dimensions; a series is the dimensions of no error.
 fn fold(limit: &mut impl DimensionLimit, hour: Hour, series: Series) -> Series {
-    let dimensions = Dimensions {
-        service_name: series.service_name,
-        environment: series.environment,
-        endpoint: series.endpoint,
-        method: series.method,
-        severity: Severity::Info,
-        category: Category::Unknown,
-        external_service: None,
-        status_code: None,
-    };
-    let folded = limit.fold(hour, &dimensions);
+    let folded = limit.fold(hour, &series.into());
     Series {
         service_name: folded.service_name,
         environment: folded.environment,

@@ -1,6 +1,6 @@
 //! Requests: what an entry span adds to the totals.
 
-use super::Hour;
+use super::{Category, Dimensions, Hour, Severity};
 
 /// Upper bounds of the buckets of `redspan_request_duration_seconds`, in seconds.
 pub const DURATION_BUCKETS_SECONDS: [f64; 11] = [
@@ -32,6 +32,22 @@ pub struct Series {
     pub endpoint: String,
     /// See `api_errors.method`.
     pub method: String,
+}
+
+impl From<Series> for Dimensions {
+    /// Limits on label sets are limits on dimensions; a series is the dimensions of no error.
+    fn from(series: Series) -> Self {
+        Self {
+            service_name: series.service_name,
+            environment: series.environment,
+            endpoint: series.endpoint,
+            method: series.method,
+            severity: Severity::Info,
+            category: Category::Unknown,
+            external_service: None,
+            status_code: None,
+        }
+    }
 }
 
 /// One entry span: one request of its endpoint.

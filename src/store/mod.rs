@@ -72,6 +72,16 @@ pub trait Store: Reader {
     async fn close(&self);
 }
 
+/// The label sets that hours have already.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LabelSets {
+    /// How many each service has in each hour.
+    pub counts: Vec<(Hour, String, i64)>,
+    /// Which those of the latest hours are. Those of requests are named as [`crate::domain::Series`]
+    /// are as dimensions.
+    pub ids: Vec<(Hour, crate::domain::AggregationId)>,
+}
+
 /// The repositories' reading side. Every method keeps within a time limit of 3 seconds.
 #[async_trait]
 pub trait Reader: Send + Sync + 'static {
@@ -158,13 +168,12 @@ pub trait Reader: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Verification, StoreError>;
 
-    /// The label sets of errors that exist already, for the limits on their number:
-    /// (hour, service) → how many.
-    async fn error_label_sets(&self, since: Hour) -> Result<Vec<(Hour, String, i64)>, StoreError>;
+    /// The label sets of errors that the hours since have already, for the limits on their number;
+    /// of the latest hours at most so many by their ids.
+    async fn error_label_sets(&self, since: Hour, ids: u32) -> Result<LabelSets, StoreError>;
 
     /// The same for the label sets of requests, whichever writer counted them.
-    async fn request_label_sets(&self, since: Hour)
-    -> Result<Vec<(Hour, String, i64)>, StoreError>;
+    async fn request_label_sets(&self, since: Hour, ids: u32) -> Result<LabelSets, StoreError>;
 
     /// Unresolved errors by service, severity and category: `(service, severity, category, n)`.
     async fn unresolved(

@@ -65,6 +65,38 @@ fn an_hour_takes_no_more_label_sets_after_a_restart() {
     });
 }
 
+#[test]
+fn label_sets_that_an_hour_has_take_no_more_of_its_limit_after_a_restart() {
+    each_kind(|kind| {
+        let database = Database::new(kind);
+        let mut environment = database.environment();
+        environment.push(("REDSPAN_LIMITS_HOUR_LABEL_SETS_PER_SERVICE", "7"));
+        let ended = load::now_nanos() - 3_600_000_000_000;
+        // Again all seven endpoints, in other traces.
+        for traces in [0..7, 7..14] {
+            let mut program = Program::start(&database.url, &environment);
+            let spans = traces.flat_map(|trace| {
+                [
+                    load::failed(trace, 1, 0, "no stock", ended - 1_000_000),
+                    load::entry(trace, 500, ended),
+                ]
+            });
+            let body = load::body("shop", spans.collect());
+            assert_eq!(program.send(&body).unwrap(), 200);
+            assert!(program.terminate().success());
+        }
+        assert_numbers(
+            &database,
+            &[
+                ("SELECT COUNT(DISTINCT endpoint) FROM error_aggregations", 7),
+                ("SELECT COUNT(DISTINCT endpoint) FROM request_totals", 7),
+                (ERRORS, 14),
+                (REQUESTS, 14),
+            ],
+        );
+    });
+}
+
 const ERRORS: &str = "SELECT CAST(SUM(total_errors) AS BIGINT) FROM error_aggregations";
 const REQUESTS: &str = "SELECT CAST(SUM(requests) AS BIGINT) FROM request_totals";
 

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::domain::{AggregationId, Dimensions, Hour, NameHasher};
+use crate::{
+    domain::{AggregationId, Dimensions, Hour, NameHasher},
+    store::LabelSets,
+};
 
 /// Decides under which dimensions something is counted.
 pub trait DimensionLimit {
@@ -31,14 +34,16 @@ impl Default for HourLimits {
 /// How many label sets and services are remembered by name, over all hours: some 10 MB.
 const MAX_NAMES: usize = 250_000;
 
+/// How many of them may come from the database at the start.
+pub const MAX_STORED_NAMES: u32 = 200_000;
+
 /// How many hours are remembered: more than telemetry can be late.
 const MAX_HOURS: usize = 1_024;
 
 /// The label sets that this process has seen in each hour.
 ///
 /// Memory is bounded: of an hour that was not written for long only the number of its label sets
-/// stays. Then, and after a start, a label set that is there already counts once more, so folding
-/// may begin early.
+/// stays. Then a label set that is there already counts once more, so folding may begin early.
 #[derive(Debug, Default)]
 pub struct HourlyLabelSets {
     limits: HourLimits,
@@ -65,16 +70,19 @@ impl HourSets {
 impl HourlyLabelSets {
     /// Begins with what the database holds ([`crate::store::Reader::error_label_sets`]).
     #[must_use]
-    pub fn new(limits: HourLimits, stored: &[(Hour, String, i64)]) -> Self {
+    pub fn new(limits: HourLimits, stored: &LabelSets) -> Self {
         let mut sets = Self {
             limits,
             ..Self::default()
         };
-        for (hour, service_name, count) in stored {
+        for (hour, service_name, count) in &stored.counts {
             let count = u64::try_from(*count).unwrap_or(0);
             let hour = sets.hours.entry(*hour).or_default();
             *hour.by_service.entry(service(service_name)).or_default() += count;
             hour.in_all += count;
+        }
+        for (hour, id) in &stored.ids {
+            sets.hours.entry(*hour).or_default().seen.insert(*id);
         }
         sets.names = sets.hours.values().map(HourSets::names).sum();
         sets.forget();
@@ -182,23 +190,40 @@ mod tests {
         assert_eq!(sets.fold(hour(2), &next_hour), next_hour);
     }
 
+    fn stored(counts: Vec<(Hour, String, i64)>) -> LabelSets {
+        LabelSets {
+            counts,
+            ids: Vec::new(),
+        }
+    }
+
     #[test]
     fn what_the_database_holds_counts_from_the_start() {
-        let mut sets = HourlyLabelSets::new(
-            HourLimits::default(),
-            &[(hour(1), "shop".to_owned(), 9_999)],
-        );
+        let stored = stored(vec![(hour(1), "shop".to_owned(), 9_999)]);
+        let mut sets = HourlyLabelSets::new(HourLimits::default(), &stored);
         assert_eq!(sets.fold(hour(1), &dimensions("shop", 1)).endpoint, "/1");
         assert_eq!(sets.fold(hour(1), &dimensions("shop", 2)).endpoint, OTHER);
         assert_eq!(sets.fold(hour(1), &dimensions("cart", 2)).endpoint, "/2");
     }
 
     #[test]
+    fn what_the_database_holds_by_name_is_not_counted_again() {
+        let known = dimensions("shop", 1);
+        let stored = LabelSets {
+            ids: vec![(hour(1), AggregationId::new(hour(1), &known))],
+            ..stored(vec![(hour(1), "shop".to_owned(), 10_000)])
+        };
+        let mut sets = HourlyLabelSets::new(HourLimits::default(), &stored);
+        assert_eq!(sets.fold(hour(1), &known), known);
+        assert_eq!(sets.fold(hour(1), &dimensions("shop", 2)).endpoint, OTHER);
+        assert_eq!(sets.names, 2);
+    }
+
+    #[test]
     fn an_hour_has_a_limit_over_all_services() {
-        let full: Vec<_> = (0..5)
-            .map(|service| (hour(1), service.to_string(), 10_000))
-            .collect();
-        let mut sets = HourlyLabelSets::new(HourLimits::default(), &full);
+        let full = (0..5).map(|service| (hour(1), service.to_string(), 10_000));
+        let stored = stored(full.collect());
+        let mut sets = HourlyLabelSets::new(HourLimits::default(), &stored);
         assert_eq!(sets.fold(hour(1), &dimensions("new", 1)).endpoint, OTHER);
     }
 

@@ -19,7 +19,7 @@ mod properties;
 mod tests;
 
 pub use crate::domain::UserHasher;
-pub use limit::{DimensionLimit, HourLimits, HourlyLabelSets};
+pub use limit::{DimensionLimit, HourLimits, HourlyLabelSets, MAX_STORED_NAMES};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -1,8 +1,8 @@
 //! Hours: what is counted already.
 
 use crate::{
-    domain::{Aggregation, AggregationId, Hour},
-    store::{AggregationFilter, Cursor, Page, PageRequest, StoreError},
+    domain::{Aggregation, AggregationId, Hour, Series},
+    store::{AggregationFilter, Cursor, LabelSets, Page, PageRequest, StoreError},
 };
 
 use super::{
@@ -72,49 +72,57 @@ impl<DB: Dialect> SqlReader<DB> {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn error_label_sets(
-        &self,
-        since: Hour,
-    ) -> Result<Vec<(Hour, String, i64)>, StoreError> {
-        self.label_sets(
-            "SELECT hour_bucket, service_name FROM error_aggregations",
-            since,
-        )
-        .await
+    pub async fn error_label_sets(&self, since: Hour, ids: u32) -> Result<LabelSets, StoreError> {
+        const SQL: &str = "SELECT hour_bucket, service_name, id FROM error_aggregations";
+        self.label_sets(SQL, since, ids, |row, _| DB::get(row, "id"))
+            .await
     }
 
     /// See [`crate::store::Reader::request_label_sets`].
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn request_label_sets(
-        &self,
-        since: Hour,
-    ) -> Result<Vec<(Hour, String, i64)>, StoreError> {
+    pub async fn request_label_sets(&self, since: Hour, ids: u32) -> Result<LabelSets, StoreError> {
         // Each writer has rows of its own.
         const SQL: &str = "SELECT DISTINCT hour_bucket, service_name, environment, endpoint, method \
             FROM request_totals";
-        self.label_sets(SQL, since).await
+        self.label_sets(SQL, since, ids, |row, hour| {
+            let series = Series {
+                service_name: DB::get(row, "service_name")?,
+                environment: DB::get(row, "environment")?,
+                endpoint: DB::get(row, "endpoint")?,
+                method: DB::get(row, "method")?,
+            };
+            Ok(AggregationId::new(hour, &series.into()))
+        })
+        .await
     }
 
-    /// How many of the rows that are selected each service has in each hour.
+    /// How many of the rows that are selected each service has in each hour, and the ids of the
+    /// latest.
     async fn label_sets(
         &self,
         rows: &'static str,
         since: Hour,
-    ) -> Result<Vec<(Hour, String, i64)>, StoreError> {
+        ids: u32,
+        id: impl Fn(&DB::Row, Hour) -> Result<AggregationId, sqlx::Error> + Send + Sync,
+    ) -> Result<LabelSets, StoreError> {
         const DURING: &str = "counting the label sets of hours";
-        let mut statement =
+        let mut counting =
             Statement::<DB>::new("SELECT hour_bucket, service_name, COUNT(*) AS label_sets FROM (");
-        statement
+        counting
             .push(rows)
             .with(" WHERE hour_bucket >= ", since)
             .push(
                 ") AS sets GROUP BY hour_bucket, service_name ORDER BY hour_bucket, service_name",
             );
+        let mut naming = Statement::<DB>::new(rows);
+        naming
+            .with(" WHERE hour_bucket >= ", since)
+            .with(" ORDER BY hour_bucket DESC LIMIT ", i64::from(ids));
 
         let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
-        let hours = statement
+        let counts = counting
             .all(&mut snapshot, |row| {
                 Ok((
                     DB::get(row, "hour_bucket")?,
@@ -124,8 +132,15 @@ impl<DB: Dialect> SqlReader<DB> {
             })
             .await
             .map_err(|error| StoreError::of(DURING, error))?;
+        let ids = naming
+            .all(&mut snapshot, |row| {
+                let hour = DB::get(row, "hour_bucket")?;
+                Ok((hour, id(row, hour)?))
+            })
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
-        Ok(hours)
+        Ok(LabelSets { counts, ids })
     }
 
     /// See [`crate::store::Reader::latest_request_hour`].

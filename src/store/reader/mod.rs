@@ -24,7 +24,7 @@ use crate::domain::{
 
 use super::{
     AggregationFilter, Cursor, ErrorFilter, ErrorStats, GroupFilter, GroupedErrors, HourErrors,
-    Page, PageRequest, Reader, StoreError, Verification,
+    LabelSets, Page, PageRequest, Reader, StoreError, Verification,
 };
 
 /// Reads from one database. Every method sees one state of it.
@@ -153,15 +153,12 @@ impl<T: ReadsSql> Reader for T {
         self.reader().verify_aggregations(from, to, now).await
     }
 
-    async fn error_label_sets(&self, since: Hour) -> Result<Vec<(Hour, String, i64)>, StoreError> {
-        self.reader().error_label_sets(since).await
+    async fn error_label_sets(&self, since: Hour, ids: u32) -> Result<LabelSets, StoreError> {
+        self.reader().error_label_sets(since, ids).await
     }
 
-    async fn request_label_sets(
-        &self,
-        since: Hour,
-    ) -> Result<Vec<(Hour, String, i64)>, StoreError> {
-        self.reader().request_label_sets(since).await
+    async fn request_label_sets(&self, since: Hour, ids: u32) -> Result<LabelSets, StoreError> {
+        self.reader().request_label_sets(since, ids).await
     }
 
     async fn unresolved(&self) -> Result<Vec<(String, Severity, Category, i64)>, StoreError> {
