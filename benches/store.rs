@@ -216,7 +216,7 @@ fn findings(number: u32) -> Findings {
         &mut detector,
     )
     .expect("a valid request");
-    detector.finish()
+    detector.finish().expect("there is room")
 }
 
 fn rows_a_second(requests: u32, start: Instant) -> f64 {

@@ -29,6 +29,10 @@ pub(super) struct Traces {
 }
 
 impl TraceService for Traces {
+    fn is_full(&self) -> bool {
+        self.queue.is_full()
+    }
+
     async fn export_traces(&self, body: Bytes, encoding: Encoding) -> Outcome {
         if !self.queue.is_available() {
             return unavailable(&NotTaken::Unavailable.to_string());
@@ -107,11 +111,11 @@ impl Traces {
         let mut place = self.queue.reserve();
         let mut detector = Detector::new(&self.detect, clock::now(), &open).within(&mut place);
         walk(body, encoding, &self.limits, &mut detector).map_err(refused)?;
-        if detector.is_full() {
-            drop(Unsettled::received(&self.metrics, detector.spans()));
+        let spans = detector.spans();
+        let Some(findings) = detector.finish() else {
+            drop(Unsettled::received(&self.metrics, spans));
             return Err(Outcome::Busy(NotTaken::Full.to_string()));
-        }
-        let findings = detector.finish();
+        };
         Ok((findings, place))
     }
 

@@ -107,7 +107,7 @@ pub(super) fn sighting_bytes(sighting: &Sighting) -> usize {
     let content = sighting.content.as_deref().map_or(0, |content| {
         content.error_message.len()
             + content.error_stack.as_deref().map_or(0, str::len)
-            + json_bytes(&content.context)
+            + content.context.bytes()
     });
     size_of::<Sighting>() + 512 + content
 }
@@ -316,6 +316,12 @@ impl CommitQueue {
         Ok(outcome)
     }
 
+    /// Whether there is no room for anything.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.space.available_permits() == 0
+    }
+
     /// How full the queue is, for /metrics; holds no place and no sender.
     #[must_use]
     pub fn gauge(&self) -> QueueGauge {
@@ -372,10 +378,10 @@ mod tests {
         assert!(places.iter_mut().all(|place| place.grow(4 * STEP_BYTES)));
         assert!(places.iter_mut().all(|place| place.grow(8 * STEP_BYTES)));
         assert_eq!(queue.gauge().waiting(), 64);
-        assert!(!queue.reserve().grow(1));
+        assert!(queue.is_full() && !queue.reserve().grow(1));
         assert!(places[0].grow(STEP_BYTES), "what it has is enough");
         places.pop();
-        assert!(queue.reserve().grow(8 * STEP_BYTES));
+        assert!(!queue.is_full() && queue.reserve().grow(8 * STEP_BYTES));
         places.clear();
         assert_eq!(queue.gauge().waiting(), 0);
     }

@@ -60,12 +60,13 @@ pub struct Detector<'d> {
     text_bytes: usize,
     found_bytes: usize,
     room: Option<&'d mut dyn Room>,
+    /// There was no room for all that was found.
     is_full: bool,
 }
 
 /// The contexts of all rows of a request: those beyond get none, so that a request of failed spans
 /// only does not fill the memory.
-const MAX_CONTEXT_BYTES: usize = 48 * 1024 * 1024;
+const MAX_CONTEXT_BYTES: usize = 24 * 1024 * 1024;
 
 /// The long texts of all rows of a request, which can be longer than the request: those beyond are
 /// cut short.
@@ -115,21 +116,19 @@ impl<'d> Detector<'d> {
         self
     }
 
-    /// Whether there was no room for all that was found: then the findings are not whole.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.is_full
-    }
-
     /// Spans of the request so far.
     #[must_use]
     pub fn spans(&self) -> u64 {
         self.spans
     }
 
-    /// What the request comes down to. To be called when the whole body was read.
+    /// What the request comes down to; `None` when there was no room for all that was found. To be
+    /// called when the whole body was read.
     #[must_use]
-    pub fn finish(mut self) -> Findings {
+    pub fn finish(mut self) -> Option<Findings> {
+        if self.is_full {
+            return None;
+        }
         let digest = (self.spans > 0).then(|| self.request_digest());
         let nested = self.traces.settle_entries();
         let traces = {
@@ -141,13 +140,26 @@ impl<'d> Detector<'d> {
                     &self.notes[request as usize],
                     self.settings.privacy,
                     &mut Vec::new(),
+                    &mut Scrubber::default(),
                 )
             };
-            self.traces
-                .finish(&self.resources, self.open, self.received_at, facts)
+            let mut found_bytes = self.found_bytes;
+            let mut room = self.room;
+            let has_room = |sighting: &Sighting| {
+                found_bytes += sighting.memory_bytes();
+                let room = room.as_deref_mut();
+                room.is_none_or(|room| room.grow(found_bytes))
+            };
+            self.traces.finish(
+                &self.resources,
+                self.open,
+                self.received_at,
+                facts,
+                has_room,
+            )?
         };
         let (series, entries) = self.requests.finish(&nested);
-        Findings {
+        Some(Findings {
             digest,
             spans: self.spans,
             own_spans: self.own_spans,
@@ -161,7 +173,7 @@ impl<'d> Detector<'d> {
             series,
             entries,
             traces,
-        }
+        })
     }
 
     /// What makes the request the same when it is sent again. The second in which its last span
@@ -261,16 +273,19 @@ impl<'d> Detector<'d> {
 
         let privacy = self.settings.privacy;
         let mut truncated = Vec::new();
-        let note = self.note_book.note(
-            span.view,
-            span.attributes,
-            span.codes,
-            privacy,
-            &mut scrubber,
+        let facts = self.note_book.with_note(
+            |book| book.note(span.view, span.attributes, span.codes, privacy),
+            |book, note| {
+                book.facts(
+                    &self.endpoint,
+                    method,
+                    note,
+                    privacy,
+                    &mut truncated,
+                    &mut scrubber,
+                )
+            },
         );
-        let facts = self
-            .note_book
-            .facts(&self.endpoint, method, &note, privacy, &mut truncated);
         let share = self.resources.share();
         let origin = Origin {
             span: span.view,
@@ -406,13 +421,10 @@ impl Visitor for Detector<'_> {
         };
         if entry != Entry::No {
             request = Some(self.add_request(&span, &method));
-            self.notes.push(self.note_book.note(
-                view,
-                &attributes,
-                codes,
-                self.settings.privacy,
-                &mut Scrubber::default(),
-            ));
+            self.notes.push(
+                self.note_book
+                    .note(view, &attributes, codes, self.settings.privacy),
+            );
         }
         self.traces.push(Seen {
             trace_id,

@@ -5,10 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    domain::EntryFacts,
+    domain::{EntryFacts, JsonObject},
     otlp::{SpanKind, SpanView, Value},
 };
 
@@ -31,9 +32,13 @@ const MAX_USER_AGENT: usize = 512;
 /// Texts of headers that are kept, in all.
 const MAX_HEADERS_BYTES: usize = 4 * 1024;
 
+/// The notes of a request with more texts than this get no more headers: as JSON they can be longer
+/// than what was sent.
+const MAX_BOOK_BYTES: usize = 24 * 1024 * 1024;
+
 /// What a span says of its request, kept until it is known whether anybody asks. The texts are in
 /// a [`NoteBook`].
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Note {
     status_code: Option<i32>,
     user_id: Span,
@@ -41,7 +46,9 @@ pub(super) struct Note {
     address: Span,
     agent: Span,
     is_synthetic: bool,
-    headers: Option<Box<Map<String, Json>>>,
+    /// A JSON object, with all secrets in it.
+    headers: Span,
+    lacks_headers: bool,
 }
 
 /// A place in a [`NoteBook`].
@@ -63,9 +70,15 @@ impl NoteBook {
         attributes: &Attributes<'_>,
         codes: Codes,
         privacy: Privacy,
-        scrubber: &mut Scrubber,
     ) -> Note {
         let is_request = matches!(span.kind, SpanKind::Server | SpanKind::Consumer);
+        let has_headers = attributes.has_headers && privacy.request_headers;
+        let lacks_headers = has_headers && self.0.len() > MAX_BOOK_BYTES;
+        let headers = if has_headers && !lacks_headers {
+            self.keep_headers(attributes)
+        } else {
+            Span::default()
+        };
         let mut keep = |slot, max| self.keep(attributes, slot, max);
         Note {
             status_code: is_request.then(|| codes.status()).flatten(),
@@ -86,9 +99,22 @@ impl NoteBook {
             is_synthetic: attributes
                 .text(Slot::SyntheticAgent)
                 .is_some_and(|kind| kind == "test"),
-            headers: (attributes.has_headers && privacy.request_headers)
-                .then(|| Box::new(headers(attributes, scrubber))),
+            headers,
+            lacks_headers,
         }
+    }
+
+    /// Takes the note, and its texts out of the book again when they have been read.
+    pub fn with_note<T>(
+        &mut self,
+        note: impl FnOnce(&mut Self) -> Note,
+        read: impl FnOnce(&Self, &Note) -> T,
+    ) -> T {
+        let before = self.0.len();
+        let note = note(self);
+        let read = read(self, &note);
+        self.0.truncate(before);
+        read
     }
 
     fn keep(&mut self, attributes: &Attributes<'_>, slot: Slot, max_chars: usize) -> Span {
@@ -102,15 +128,69 @@ impl NoteBook {
     /// Adds enough of a text to cut it to so many characters and still to see that it was longer.
     fn push(&mut self, text: &[u8], max_chars: usize) -> Span {
         let text = &text[..text.len().min(4 * (max_chars + 1))];
-        let (Ok(start), Ok(len)) = (u32::try_from(self.0.len()), u32::try_from(text.len())) else {
+        let start = self.0.len();
+        self.0.extend_from_slice(text);
+        self.since(start)
+    }
+
+    /// What was added since the book had this length.
+    fn since(&self, start: usize) -> Span {
+        let (Ok(start), Ok(len)) = (
+            u32::try_from(start),
+            u32::try_from(self.0.len().saturating_sub(start)),
+        ) else {
             return Span::default();
         };
-        self.0.extend_from_slice(text);
         Span { start, len }
     }
 
+    /// Adds the headers, cut to what is kept. Nothing is allocated for texts, which most are.
+    fn keep_headers(&mut self, attributes: &Attributes<'_>) -> Span {
+        let start = self.0.len();
+        let mut left = MAX_HEADERS_BYTES;
+        for attribute in attributes.all() {
+            let Some(name) = attribute.key.strip_prefix(REQUEST_HEADER.as_bytes()) else {
+                continue;
+            };
+            let name = lossy(name);
+            let name = Text::bytes(&name, MAX_KEY_BYTES).text;
+            if left <= name.len() {
+                break;
+            }
+            left -= name.len();
+            let separator = if self.0.len() == start { b'{' } else { b',' };
+            self.0.push(separator);
+            self.write(name);
+            self.0.push(b':');
+            match only(attribute.value) {
+                Value::Str(value) => {
+                    let value = lossy(value);
+                    let kept = Text::bytes(&value, left);
+                    left = if kept.cut { 0 } else { left - kept.text.len() };
+                    self.write(kept.text);
+                }
+                value => {
+                    let value = json(value, &mut left);
+                    self.write(&value);
+                }
+            }
+        }
+        if self.0.len() > start {
+            self.0.push(b'}');
+        }
+        self.since(start)
+    }
+
+    fn write(&mut self, value: &(impl Serialize + ?Sized)) {
+        serde_json::to_writer(&mut self.0, value).expect("memory takes what is written");
+    }
+
     fn text(&self, span: Span) -> Cow<'_, str> {
-        lossy(&self.0[span.start as usize..][..span.len as usize])
+        lossy(self.bytes(span))
+    }
+
+    fn bytes(&self, span: Span) -> &[u8] {
+        &self.0[span.start as usize..][..span.len as usize]
     }
 
     /// The facts that were noted. `truncated` takes the names of columns that had to be cut.
@@ -121,6 +201,7 @@ impl NoteBook {
         note: &Note,
         privacy: Privacy,
         truncated: &mut Vec<&'static str>,
+        scrubber: &mut Scrubber,
     ) -> EntryFacts {
         let mut cut = |column, text: &str, max| {
             let kept = Text::chars(text.trim(), max);
@@ -130,7 +211,7 @@ impl NoteBook {
             (!kept.text.is_empty()).then(|| kept.into_string())
         };
         let agent = self.text(note.agent);
-        EntryFacts {
+        let facts = EntryFacts {
             endpoint: cut("endpoint", endpoint, MAX_ENDPOINT).unwrap_or_default(),
             method: cut("method", method, MAX_METHOD).unwrap_or_default(),
             status_code: note.status_code,
@@ -144,36 +225,35 @@ impl NoteBook {
                 .user_agent
                 .then(|| cut("user_agent", &agent, MAX_USER_AGENT))
                 .flatten(),
-            request_headers: note.headers.as_deref().cloned(),
+            request_headers: self.headers(note, scrubber),
             probe: note.is_synthetic || is_probe_endpoint(endpoint) || is_probe_agent(&agent),
+        };
+        if note.lacks_headers {
+            truncated.push("request_headers");
         }
+        facts
+    }
+
+    /// The headers that were noted, without secrets.
+    fn headers(&self, note: &Note, scrubber: &mut Scrubber) -> Option<JsonObject> {
+        let text = self.bytes(note.headers);
+        let mut headers: Map<String, Json> = serde_json::from_slice(text).ok()?;
+        for (name, value) in &mut headers {
+            scrubber.json(name, value);
+        }
+        Some(JsonObject::from(&headers))
     }
 }
 
-fn headers(attributes: &Attributes<'_>, scrubber: &mut Scrubber) -> Map<String, Json> {
-    let mut left = MAX_HEADERS_BYTES;
-    let mut headers = Map::new();
-    for attribute in attributes.all() {
-        let Some(name) = attribute.key.strip_prefix(REQUEST_HEADER.as_bytes()) else {
-            continue;
-        };
-        let name = lossy(name);
-        let name = Text::bytes(&name, MAX_KEY_BYTES).text;
-        if left <= name.len() {
-            break;
+/// A header is a list with one value, as a rule.
+fn only(value: Value<'_>) -> Value<'_> {
+    if let Value::Array(_) = value {
+        let mut items = value.items();
+        if let (Some(only), None) = (items.next(), items.next()) {
+            return only;
         }
-        left -= name.len();
-        let mut value = json(attribute.value, &mut left);
-        // A header is a list with one value, as a rule.
-        if let Json::Array(values) = &mut value
-            && values.len() == 1
-        {
-            value = values.remove(0);
-        }
-        scrubber.json(name, &mut value);
-        headers.insert(name.to_owned(), value);
     }
-    headers
+    value
 }
 
 /// A client's address as far as it is kept; `None` when it is no address.
@@ -233,14 +313,44 @@ mod tests {
             ..SpanView::default()
         };
         let mut book = NoteBook::default();
-        let note = book.note(
-            &span,
-            &attributes,
-            Codes::new(&attributes),
-            privacy,
-            &mut Scrubber::default(),
-        );
-        book.facts("/a", "GET", &note, privacy, &mut Vec::new())
+        let note = book.note(&span, &attributes, Codes::new(&attributes), privacy);
+        let mut scrubber = Scrubber::default();
+        book.facts("/a", "GET", &note, privacy, &mut Vec::new(), &mut scrubber)
+    }
+
+    #[test]
+    fn headers_are_kept_up_to_a_number_of_bytes_and_for_so_many_spans() {
+        let name = |name: &str| format!("{REQUEST_HEADER}{name}");
+        let (long, quoted, late) = (name("long"), name("quoted"), name("late"));
+        let text = "ä".repeat(MAX_HEADERS_BYTES);
+        let attributes = [
+            (&quoted, Value::Str(b"\"\\\0")),
+            (&long, Value::Str(text.as_bytes())),
+            (&late, Value::Int(1)),
+        ]
+        .map(|(key, value)| Attribute {
+            key: key.as_bytes(),
+            value,
+        });
+        let attributes = Attributes::new(&attributes);
+        let (span, privacy) = (SpanView::default(), Privacy::default());
+        let mut book = NoteBook::default();
+        let facts = |book: &mut NoteBook| {
+            let note = book.note(&span, &attributes, Codes::new(&attributes), privacy);
+            let (mut truncated, mut scrubber) = (Vec::new(), Scrubber::default());
+            let facts = book.facts("", "", &note, privacy, &mut truncated, &mut scrubber);
+            (facts.request_headers, truncated)
+        };
+        let (headers, truncated) = facts(&mut book);
+        let headers = headers.expect("there are headers").to_map();
+        assert_eq!(headers["quoted"], "\"\\\u{fffd}");
+        let kept = headers["long"].as_str().map(str::len);
+        assert!(kept.is_some_and(|kept| (4_050..4_096).contains(&kept)));
+        assert_eq!((headers.len(), truncated.len()), (2, 0));
+
+        book.0.resize(MAX_BOOK_BYTES + 1, b' ');
+        assert_eq!(facts(&mut book), (None, vec!["request_headers"]));
+        assert_eq!(book.0.len(), MAX_BOOK_BYTES + 1);
     }
 
     #[test]
@@ -263,7 +373,7 @@ mod tests {
         assert_eq!(found.ip_address.as_deref(), Some("203.0.113.0"));
         assert_eq!(found.user_agent.as_deref(), Some("kube-probe/1.31"));
         assert!(found.probe);
-        let headers = found.request_headers.expect("there are headers");
+        let headers = found.request_headers.expect("there are headers").to_map();
         assert_eq!(headers["authorization"], "[scrubbed]");
         assert_eq!(headers["x-request-id"], "r-1");
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    domain::{Category, Content, SpanId, Timestamp, TraceId},
+    domain::{Category, Content, JsonObject, SpanId, Timestamp, TraceId},
     otlp::{ScopeView, SpanKind, SpanView},
 };
 
@@ -141,7 +141,7 @@ pub(super) fn build(
             external_service: external.service,
             external_error_code: external.code,
             external_error_message: external.message,
-            context,
+            context: JsonObject::from(&context),
             service_version: origin.service.service_version.clone(),
             environment: origin.service.environment.clone(),
             fingerprint,

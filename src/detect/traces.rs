@@ -84,16 +84,18 @@ impl Traces {
     }
 
     /// The sightings of each trace in which something failed now or lately, after
-    /// [`Traces::settle_entries`]. `facts` tells what an entry span says of its request.
+    /// [`Traces::settle_entries`]. `facts` tells what an entry span says of its request; `None` when
+    /// there is no room for that.
     pub fn finish(
         self,
         resources: &Resources,
         open: &dyn OpenTraces,
         received_at: Timestamp,
         facts: impl Fn(u32) -> EntryFacts,
-    ) -> Vec<TraceFindings> {
+        mut has_room: impl FnMut(&Sighting) -> bool,
+    ) -> Option<Vec<TraceFindings>> {
         if self.found.is_empty() && open.is_empty() {
-            return Vec::new();
+            return Some(Vec::new());
         }
         let mut filter = Filter::default();
         let mut with_findings = HashSet::new();
@@ -148,14 +150,19 @@ impl Traces {
                     .then_some(span.request)
                     .flatten()
                     .map(&facts);
-                sightings.push(plain(key, span, received_at, facts));
+                let has_facts = facts.is_some();
+                let sighting = plain(key, span, received_at, facts);
+                if has_facts && !has_room(&sighting) {
+                    return None;
+                }
+                sightings.push(sighting);
             }
         }
         for trace in &mut traces {
             leave_out_what_cannot_matter(&mut trace.sightings);
             trace.sightings.shrink_to_fit();
         }
-        traces
+        Some(traces)
     }
 }
 

@@ -3,6 +3,7 @@
 mod entry;
 mod error;
 mod ids;
+mod json_object;
 mod kinds;
 mod sighting;
 mod time;
@@ -14,6 +15,7 @@ pub use ids::{
     AggregationId, ErrorId, Fingerprint, NameHasher, RequestDigest, SightingKey, SpanId, TraceId,
     TraceKey, UserKey,
 };
+pub use json_object::JsonObject;
 pub use kinds::{Category, PipelineStatus, Severity, StageStatus, UnknownName};
 pub use sighting::{Content, EntryFacts, Sighting, SightingKind, Thrown};
 pub use time::{Hour, Timestamp};

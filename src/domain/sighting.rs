@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::{Category, ErrorId, NameHasher, Severity, SightingKey, SpanId, TraceKey};
+use super::{Category, ErrorId, JsonObject, NameHasher, Severity, SightingKey, SpanId, TraceKey};
 
 /// What was seen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -60,7 +59,7 @@ pub struct EntryFacts {
     pub user_agent: Option<String>,
     /// See `api_errors.request_headers`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_headers: Option<Map<String, Value>>,
+    pub request_headers: Option<JsonObject>,
     /// The request is a health probe's or a synthetic agent's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub probe: bool,
@@ -168,7 +167,7 @@ impl Sighting {
         const FRAME_BYTES: usize = 768;
         let headers = self.facts.as_ref().map(|facts| {
             let headers = facts.request_headers.as_ref();
-            headers.map_or(0, map_bytes)
+            headers.map_or(0, JsonObject::bytes)
         });
         let content = self.content.as_deref().map(Content::memory_bytes);
         FRAME_BYTES + headers.unwrap_or(0) + content.unwrap_or(0)
@@ -217,7 +216,7 @@ pub struct Content {
     /// Attributes, span, resource, earlier exceptions, flags; no key of `resolve`'s own
     /// (`entry`, `evidence`).
     #[serde(default)]
-    pub context: Map<String, Value>,
+    pub context: JsonObject,
     /// `service.version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_version: Option<String>,
@@ -245,26 +244,9 @@ impl Content {
         self.error_message.len() + texts.sum::<usize>()
     }
 
-    /// About how many bytes of memory its context takes.
+    /// The bytes of its context.
     #[must_use]
     pub fn context_bytes(&self) -> usize {
-        map_bytes(&self.context)
-    }
-}
-
-/// About how many bytes of memory an object takes: it has room for eleven entries from the start.
-fn map_bytes(object: &Map<String, Value>) -> usize {
-    let entries = object.iter();
-    640 + entries
-        .map(|(key, value)| 64 + key.len() + value_bytes(value))
-        .sum::<usize>()
-}
-
-fn value_bytes(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(|item| 32 + value_bytes(item)).sum(),
-        Value::Object(object) => map_bytes(object),
+        self.context.bytes()
     }
 }

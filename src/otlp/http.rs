@@ -35,6 +35,9 @@ const INFLATE_IN_PLACE_BYTES: usize = 128 * 1_024;
 
 /// Takes requests whose bodies are in memory, inflated.
 pub trait TraceService: Send + Sync + 'static {
+    /// Whether nothing can be taken now: then bodies are not even inflated.
+    fn is_full(&self) -> bool;
+
     /// Answers when everything that the body led to is committed, or is refused. The future may
     /// be dropped at any time: it must only wait for work that somebody else does. The bytes
     /// count against the budget until their last clone is dropped.
@@ -284,6 +287,11 @@ impl<T: TraceService> Inner<T> {
         coding: Coding,
         encoding: Encoding,
     ) -> Result<Outcome, BodyError> {
+        if self.traces.is_full() {
+            return Ok(Outcome::Busy(
+                "too much is waiting for the database; send it again".into(),
+            ));
+        }
         let deadline = Instant::now() + self.settings.answer_within;
         let work = async {
             let inflated = self.inflated(wire, coding).await?;

@@ -250,6 +250,40 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// As many entry spans of one trace, in which something failed, as a request can have, and as many
+/// headers as fit.
+fn entries_with_headers() -> Vec<u8> {
+    const SPANS: u64 = 49_990;
+    let text = |text: &str| field(1, text.as_bytes());
+    let header = |number| {
+        let name = text(&format!("http.request.header.x-{number}"));
+        field(9, &[name, field(2, &text("a value"))].concat())
+    };
+    let headers: Vec<u8> = (0..8).flat_map(header).collect();
+    let spans = (1..=SPANS).map(|number| {
+        let span = [
+            field(1, &[1; 16]),
+            field(2, &number.to_be_bytes()),
+            field(5, b"GET"),
+            vec![6 << 3, 2],
+            headers.clone(),
+            if number == 1 {
+                field(15, &[3 << 3, 2])
+            } else {
+                Vec::new()
+            },
+        ];
+        field(2, &span.concat())
+    });
+    let body = field(1, &field(2, &spans.flatten().collect::<Vec<u8>>()));
+    assert!(
+        (LIMIT * 4 / 5..LIMIT).contains(&body.len()),
+        "{}",
+        body.len()
+    );
+    body
+}
+
 fn zipped(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(body).unwrap();
@@ -497,7 +531,22 @@ fn a_request_of_failures_only_is_stored_whole_within_256_mebibytes() {
 }
 
 #[test]
-fn eight_failing_batches_at_once_are_stored_whole_within_256_mebibytes() {
+fn headers_of_very_many_requests_are_kept_within_256_mebibytes() {
+    if !is_release() {
+        return;
+    }
+    let database = Database::new(Kind::Sqlite);
+    let program = Program::start(&database.url, &database.environment());
+    let body = zipped(&entries_with_headers());
+    assert_eq!(send(&program, "application/x-protobuf", &body), 200);
+    let peak = peak_kib(&program);
+    println!("headers: {peak} KiB resident");
+    assert!(peak < SEVERAL_KIB, "{peak} KiB resident");
+    assert_rows(&database, 1);
+}
+
+#[test]
+fn eight_requests_of_failures_only_are_stored_whole_within_256_mebibytes() {
     if !is_release() {
         return;
     }

@@ -98,7 +98,7 @@ impl Model {
             let mut detector = Detector::new(&settings, self.received_at, &open);
             otlp::walk(body, *encoding, &Limits::default(), &mut detector)
                 .expect("the request is well-formed");
-            let findings = detector.finish();
+            let findings = detector.finish().expect("there is room");
             drop(open);
             let found = findings.traces.iter().map(|trace| trace.key);
             replica.open.open(found, self.received_at);

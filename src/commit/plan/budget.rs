@@ -6,11 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
     detect::TRIMMED,
-    domain::{Content, Sighting, SightingKind, SpanId},
+    domain::{Content, JsonObject, Sighting, SightingKind, SpanId},
 };
 
 /// How many sightings of a trace are remembered.
@@ -183,7 +183,7 @@ const TRIM_STEPS: [TrimStep; 5] = [
         trim_content(sighting, |content| {
             let is_worth_it = !content.context.is_empty() && !is_trimmed(content);
             if is_worth_it {
-                content.context = Map::new();
+                content.context = JsonObject::default();
             }
             is_worth_it
         })
@@ -210,7 +210,7 @@ const TRIM_STEPS: [TrimStep; 5] = [
                 external_service: None,
                 external_error_code: None,
                 external_error_message: None,
-                context: Map::new(),
+                context: JsonObject::default(),
                 service_version: None,
                 environment: std::mem::take(&mut content.environment),
                 fingerprint: content.fingerprint.clone(),
@@ -221,7 +221,12 @@ const TRIM_STEPS: [TrimStep; 5] = [
 ];
 
 fn is_trimmed(content: &Content) -> bool {
-    content.context.len() == 1 && content.context.contains_key(TRIMMED)
+    content.context == trimmed()
+}
+
+/// What is left of a context.
+fn trimmed() -> JsonObject {
+    JsonObject::from_iter([(TRIMMED.to_owned(), Value::Bool(true))])
 }
 
 fn trim_content(sighting: &mut Sighting, trim: impl Fn(&mut Content) -> bool) -> bool {
@@ -231,9 +236,9 @@ fn trim_content(sighting: &mut Sighting, trim: impl Fn(&mut Content) -> bool) ->
     let content = Arc::make_mut(content);
     let is_shorter = trim(content);
     if is_shorter {
-        content
-            .context
-            .insert(TRIMMED.to_owned(), Value::Bool(true));
+        let mut map = content.context.to_map();
+        map.insert(TRIMMED.to_owned(), Value::Bool(true));
+        content.context = JsonObject::from(&map);
     }
     is_shorter
 }
@@ -248,6 +253,6 @@ fn trim_headers(sighting: &mut Sighting) -> bool {
         return false;
     };
     let is_shorter = !headers.is_empty();
-    headers.clear();
+    *headers = JsonObject::default();
     is_shorter
 }

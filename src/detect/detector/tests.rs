@@ -127,7 +127,7 @@ fn find_in(resource_spans: Vec<ResourceSpans>, open: &Open) -> Findings {
     let settings = DetectSettings::default();
     let mut detector = Detector::new(&settings, Timestamp::from_micros(NOW), open);
     walk(&body, Encoding::Protobuf, &Limits::default(), &mut detector).expect("the request is one");
-    detector.finish()
+    detector.finish().expect("there is room")
 }
 
 const SHOP: &[(&str, &str)] = &[
@@ -581,7 +581,7 @@ fn impossible_times_are_the_receive_time_and_flagged() {
     assert_eq!(sighting.ended_at_nanos, u64::MAX);
     assert_eq!(sighting.thrown_at_micros, Some(NOW));
     assert_eq!(
-        content(&found).context["timeClamped"],
+        content(&found).context.to_map()["timeClamped"],
         json!({"endedAt": u64::MAX.to_string(), "thrownAt": "0"})
     );
     assert_eq!(
@@ -611,7 +611,7 @@ fn what_is_too_large_is_cut_and_flagged() {
     assert_eq!(content.error_message.len(), 8 * 1024);
     assert_eq!(content.error_stack.as_ref().unwrap().len(), 64 * 1024);
     assert_eq!(
-        content.context["truncated"],
+        content.context.to_map()["truncated"],
         json!([
             "endpoint",
             "method",
@@ -624,12 +624,10 @@ fn what_is_too_large_is_cut_and_flagged() {
     let facts = only(&found).facts.as_ref().unwrap();
     assert_eq!(facts.endpoint.chars().count(), 512);
     assert_eq!(facts.method, "BREWINGCOF");
-    let attributes = content.context["attributes"].as_object().unwrap();
+    let shown = content.context.to_map();
+    let attributes = shown["attributes"].as_object().unwrap();
     assert_eq!(attributes.len(), 64);
-    assert_eq!(
-        content.context["resource"]["big"].as_str().unwrap().len(),
-        4096
-    );
+    assert_eq!(shown["resource"]["big"].as_str().unwrap().len(), 4096);
     assert_eq!(found.series[0].endpoint, facts.endpoint);
     let row = serde_json::to_string(content).unwrap();
     assert!(row.len() < 128 * 1024);
@@ -650,7 +648,7 @@ fn nul_and_invalid_text_are_replaced() {
     let open = Open(Vec::new());
     let mut detector = Detector::new(&settings, Timestamp::from_micros(NOW), &open);
     walk(&body, Encoding::Protobuf, &Limits::default(), &mut detector).unwrap();
-    let found = detector.finish();
+    let found = detector.finish().expect("there is room");
     assert_eq!(content(&found).error_message, "a\u{fffd}b\u{fffd}");
 }
 

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::{
-    AggregationId, ApiError, Category, Content, EntryFacts, ErrorId, Severity, Sighting, SpanId,
-    Timestamp, TraceId,
+    AggregationId, ApiError, Category, Content, EntryFacts, ErrorId, JsonObject, Severity,
+    Sighting, SpanId, Timestamp, TraceId,
 };
 
 /// Keys of `context` that are written here and belong to no content.
@@ -179,12 +179,15 @@ pub fn build_row(
         category: row.category,
         status_code: facts.status_code,
         request_body: None,
-        request_headers: facts.request_headers.clone().map(Value::Object),
+        request_headers: facts
+            .request_headers
+            .as_ref()
+            .map(|headers| Value::Object(headers.to_map())),
         response_body: None,
         external_service: content.external_service.clone(),
         external_error_code: content.external_error_code.clone(),
         external_error_message: content.external_error_message.clone(),
-        context: content.context.clone(),
+        context: content.context.to_map(),
         tags: row.tags.iter().map(|tag| (*tag).to_owned()).collect(),
         resolved: false,
         resolved_at: None,
@@ -255,7 +258,7 @@ pub fn content_of(row: &ApiError) -> Content {
         external_service: row.external_service.clone(),
         external_error_code: row.external_error_code.clone(),
         external_error_message: row.external_error_message.clone(),
-        context,
+        context: JsonObject::from(&context),
         service_version: row.service_version.clone(),
         environment: row.environment.clone(),
         fingerprint: row.fingerprint.clone(),

@@ -194,6 +194,22 @@ async fn a_full_budget_refuses_for_a_second_and_recovers() {
 }
 
 #[tokio::test]
+async fn while_nothing_can_be_taken_bodies_are_not_inflated() {
+    let server = started().await;
+    let no_gzip = b"x";
+    server.fill(true);
+    let answer = server.send(&with_coding("gzip"), no_gzip).await;
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (429, Some("1"))
+    );
+    assert_eq!(server.taken(), 0);
+    server.fill(false);
+    let answer = server.send(&with_coding("gzip"), no_gzip).await;
+    assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
 async fn inflated_bytes_count_until_the_last_of_them_is_dropped() {
     let budget = Budget::new(MIB);
     let server = with_limits(MIB, MIB, &budget).await;

@@ -6,6 +6,7 @@ mod connections;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,12 +31,17 @@ struct Service(Arc<Told>);
 struct Told {
     /// None: it panics.
     outcome: Mutex<Option<Outcome>>,
+    full: AtomicBool,
     held: watch::Sender<bool>,
     taken: Mutex<Vec<(Bytes, Encoding)>>,
     answered: Mutex<Vec<(Option<Signal>, u16)>>,
 }
 
 impl TraceService for Service {
+    fn is_full(&self) -> bool {
+        self.0.full.load(Ordering::Relaxed)
+    }
+
     async fn export_traces(&self, body: Bytes, encoding: Encoding) -> Outcome {
         self.0.taken.lock().unwrap().push((body, encoding));
         self.0
@@ -65,6 +71,7 @@ struct Server {
 async fn start(http: http::Settings, mut server: server::Settings) -> Server {
     let told = Arc::new(Told {
         outcome: Mutex::new(Some(Outcome::Accepted)),
+        full: AtomicBool::new(false),
         held: watch::Sender::new(false),
         taken: Mutex::default(),
         answered: Mutex::default(),
@@ -108,6 +115,10 @@ impl Server {
 
     fn will_panic(&self) {
         *self.told.outcome.lock().unwrap() = None;
+    }
+
+    fn fill(&self, full: bool) {
+        self.told.full.store(full, Ordering::Relaxed);
     }
 
     fn hold(&self, held: bool) {
