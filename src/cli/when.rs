@@ -24,6 +24,29 @@ pub struct Period {
 }
 
 impl Period {
+    /// The first instant of it and the first after it.
+    ///
+    /// # Errors
+    /// When nothing can lie between them.
+    pub(super) fn range(
+        &self,
+        now: Timestamp,
+    ) -> Result<(Option<Timestamp>, Option<Timestamp>), Failure> {
+        let range = (self.from(now), self.to);
+        if let (Some(from), Some(to)) = range
+            && to <= from
+        {
+            let flag = match self.since {
+                Some(_) => "--since",
+                None => "--from",
+            };
+            return Err(Failure::Usage(format!(
+                "--to ({to}) must lie after {flag} ({from}): it is the first instant that is left out"
+            )));
+        }
+        Ok(range)
+    }
+
     /// The first instant of it.
     pub(super) fn from(&self, now: Timestamp) -> Option<Timestamp> {
         let since = self.since.map(|seconds| now.plus_seconds(-seconds));
@@ -42,8 +65,8 @@ impl Period {
 
     /// The hours that lie in it, at least in part: the first, and the first after.
     pub(super) fn hours(&self, now: Timestamp) -> Result<(Option<Hour>, Option<Hour>), Failure> {
-        let from = self.from(now).map(Hour::containing);
-        let to = self.to.map(|to| {
+        let (from, to) = self.range(now)?;
+        let to = to.map(|to| {
             let hour = Hour::containing(to);
             if hour.start() == to {
                 hour
@@ -51,14 +74,7 @@ impl Period {
                 Hour::containing(hour.end())
             }
         });
-        match (from, to) {
-            (Some(from), Some(to)) if to <= from => Err(Failure::Usage(format!(
-                "--to ({}) must lie after --from ({})",
-                to.start(),
-                from.start()
-            ))),
-            hours => Ok(hours),
-        }
+        Ok((from.map(Hour::containing), to))
     }
 }
 
@@ -124,13 +140,29 @@ mod tests {
         let (from, to) = period.hours(Timestamp::EPOCH).expect("hours");
         assert_eq!(from.map(Hour::start), Some(at("2026-05-04T10:00")));
         assert_eq!(to.map(Hour::start), Some(at("2026-05-04T13:00")));
+    }
 
-        let backwards = Period {
-            from: Some(at("2026-05-05")),
-            to: Some(at("2026-05-04")),
-            since: None,
+    #[test]
+    fn a_period_in_which_nothing_can_lie_is_refused() {
+        let at = |text| instant(text).expect("an instant");
+        let refused = |from, since, to| {
+            let period = Period {
+                since,
+                from,
+                to: Some(to),
+            };
+            let now = at("2026-05-04T12:00");
+            assert!(period.hours(now).is_err());
+            period.range(now).expect_err("no such period").to_string()
         };
-        assert!(backwards.hours(Timestamp::EPOCH).is_err());
+        assert_eq!(
+            refused(Some(at("2026-05-04")), None, at("2026-05-04")),
+            "--to (2026-05-04T00:00:00.000000Z) must lie after --from \
+             (2026-05-04T00:00:00.000000Z): it is the first instant that is left out"
+        );
+        refused(Some(at("2026-05-05")), None, at("2026-05-04"));
+        let since = refused(None, Some(3_600), at("2026-05-04T10:00"));
+        assert!(since.contains("after --since (2026-05-04T11:"), "{since}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
         word,
     },
     domain::{Category, Fingerprint, Severity, Timestamp, TraceId},
+    failure::Failure,
     store::ErrorFilter,
 };
 
@@ -68,10 +69,11 @@ pub struct Filter {
 }
 
 impl Filter {
-    pub(super) fn to_filter(&self, now: Timestamp) -> ErrorFilter {
-        ErrorFilter {
-            from: self.period.from(now),
-            to: self.period.to(),
+    pub(super) fn to_filter(&self, now: Timestamp) -> Result<ErrorFilter, Failure> {
+        let (from, to) = self.period.range(now)?;
+        Ok(ErrorFilter {
+            from,
+            to,
             user_id: self.user_id.clone(),
             service_name: self.service_name.clone(),
             environment: self.environment.clone(),
@@ -88,7 +90,7 @@ impl Filter {
             tag: self.tag.clone(),
             text: self.text.clone(),
             include_deleted: self.include_deleted,
-        }
+        })
     }
 
     /// The end of a sentence that begins with "errors": ` since … with severity error`; empty

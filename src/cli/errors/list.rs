@@ -59,7 +59,7 @@ impl List {
         reader: &R,
         view: &View,
     ) -> Result<String, Failure> {
-        let filter = self.filter.to_filter(view.now);
+        let filter = self.filter.to_filter(view.now)?;
         let page = PageRequest {
             limit: self.limit,
             offset: self.offset,

@@ -61,7 +61,7 @@ impl Stats {
         reader: &R,
         view: &View,
     ) -> Result<String, Failure> {
-        let filter = self.filter.to_filter(view.now);
+        let filter = self.filter.to_filter(view.now)?;
         let figures = Figures {
             stats: reader.get_error_stats(&filter).await?,
             by_hour: reader.get_errors_by_hour(&filter).await?,

@@ -259,6 +259,26 @@ fn where_there_is_nothing_it_says_whether_anything_arrives() {
 }
 
 #[test]
+fn a_period_that_ends_before_it_begins_is_a_mistake_everywhere() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        for command in [
+            &["errors", "list"][..],
+            &["errors", "list", "--rows"],
+            &["errors", "stats"],
+            &["aggregations", "list"],
+        ] {
+            for from in ["2026-05-04", "2026-05-05"] {
+                let line = [command, &["--from", from, "--to", "2026-05-04"]].concat();
+                let refused = print(&world, &line).await.unwrap_err();
+                assert_eq!(refused.exit_code(), 64, "{line:?}");
+            }
+        }
+        world.end().await;
+    });
+}
+
+#[test]
 fn a_database_that_was_only_migrated_is_read_as_empty() {
     on_each_database(async |database| {
         let settings = database.settings();
