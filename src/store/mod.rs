@@ -124,9 +124,12 @@ pub trait Reader: Send + Sync + 'static {
     /// Figures over the errors that match, computed by the database.
     async fn get_error_stats(&self, filter: &ErrorFilter) -> Result<ErrorStats, StoreError>;
 
-    /// The hours in which errors that match happened, in order. Of more than 10,000 the latest.
-    async fn get_errors_by_hour(&self, filter: &ErrorFilter)
-    -> Result<Vec<HourErrors>, StoreError>;
+    /// The same, and the hours in which the same errors happened, in order. Of more than 10,000
+    /// the latest.
+    async fn get_error_stats_by_hour(
+        &self,
+        filter: &ErrorFilter,
+    ) -> Result<(ErrorStats, Vec<HourErrors>), StoreError>;
 
     /// One page of the groups that have errors that match, last seen first, counted by the
     /// database. Groups whose errors all fall outside the filter are left out.

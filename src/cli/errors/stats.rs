@@ -62,10 +62,8 @@ impl Stats {
         view: &View,
     ) -> Result<String, Failure> {
         let filter = self.filter.to_filter(view.now)?;
-        let figures = Figures {
-            stats: reader.get_error_stats(&filter).await?,
-            by_hour: reader.get_errors_by_hour(&filter).await?,
-        };
+        let (stats, by_hour) = reader.get_error_stats_by_hour(&filter).await?;
+        let figures = Figures { stats, by_hour };
         if self.json {
             return json(&figures);
         }

@@ -1,12 +1,10 @@
-//! Errors: pages, one by id, figures.
+//! Errors: pages, one by id, and the traces that they stand in.
 
 use std::collections::BTreeMap;
 
 use crate::{
     domain::{ApiError, Category, ErrorId, Severity, Sighting, Timestamp, TraceKey},
-    store::{
-        Cursor, EndpointErrors, ErrorFilter, ErrorStats, HourErrors, Page, PageRequest, StoreError,
-    },
+    store::{Cursor, ErrorFilter, Page, PageRequest, StoreError},
 };
 
 use super::{
@@ -20,9 +18,6 @@ use super::{
 
 /// Rows that lead from one to the next at most; far more than merges ever make.
 const MAX_REDIRECTS: i64 = 64;
-
-/// Hours that are counted at most: more than a year.
-const MAX_HOURS: i64 = 10_000;
 
 impl<DB: Dialect> SqlReader<DB> {
     /// See [`crate::store::Reader::get_errors`].
@@ -111,39 +106,6 @@ impl<DB: Dialect> SqlReader<DB> {
         Ok(ids)
     }
 
-    /// See [`crate::store::Reader::get_errors_by_hour`].
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn get_errors_by_hour(
-        &self,
-        filter: &ErrorFilter,
-    ) -> Result<Vec<HourErrors>, StoreError> {
-        const DURING: &str = "counting errors by hour";
-        let mut statement = Statement::<DB>::new("SELECT ");
-        statement
-            .push(DB::CREATED_HOUR)
-            .push(" AS hour, COUNT(*) AS errors FROM api_errors");
-        matching(&mut statement, filter);
-        statement
-            .push(" GROUP BY 1 ORDER BY 1 DESC")
-            .with(" LIMIT ", MAX_HOURS);
-
-        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
-        let mut hours = statement
-            .all(&mut snapshot, |row| {
-                Ok(HourErrors {
-                    hour: DB::get(row, "hour")?,
-                    errors: DB::get(row, "errors")?,
-                })
-            })
-            .await
-            .map_err(|error| StoreError::of(DURING, error))?;
-        end(snapshot).await;
-        hours.reverse();
-        Ok(hours)
-    }
-
     /// See [`crate::store::Reader::get_sightings`].
     ///
     /// # Errors
@@ -167,78 +129,6 @@ impl<DB: Dialect> SqlReader<DB> {
                 "the sightings of error_traces {trace} cannot be read: {error}"
             ))
         })
-    }
-
-    /// See [`crate::store::Reader::get_error_stats`].
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn get_error_stats(&self, filter: &ErrorFilter) -> Result<ErrorStats, StoreError> {
-        const DURING: &str = "reading figures over errors";
-        let failed = |error| StoreError::of(DURING, error);
-        let mut kinds = Statement::<DB>::new(
-            "SELECT CAST(severity AS TEXT) AS severity, CAST(category AS TEXT) AS category, resolved, COUNT(*) AS errors FROM api_errors",
-        );
-        matching(&mut kinds, filter);
-        // By expressions, not by columns: in the order of a column's index SQLite would fetch row
-        // by row from all over the file, which takes four times as long.
-        kinds.push(" GROUP BY CAST(severity AS TEXT), CAST(category AS TEXT), resolved");
-
-        let mut endpoints = Statement::<DB>::new(
-            "SELECT endpoint, COUNT(*) AS errors \
-             FROM (SELECT CAST(endpoint AS TEXT) AS endpoint FROM api_errors",
-        );
-        matching(&mut endpoints, filter);
-        endpoints
-            .push(") AS found GROUP BY endpoint ORDER BY errors DESC, endpoint ")
-            .push(DB::BY_BYTES)
-            .push(" LIMIT 10");
-
-        let mut users =
-            Statement::<DB>::new("SELECT COUNT(DISTINCT user_id) AS users FROM api_errors");
-        matching(&mut users, filter);
-
-        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
-        let mut stats = ErrorStats::default();
-        kinds
-            .for_each(&mut snapshot, |row| {
-                let errors: i64 = DB::get(&row, "errors")?;
-                stats.total += errors;
-                *stats
-                    .by_severity
-                    .entry(DB::get(&row, "severity")?)
-                    .or_default() += errors;
-                *stats
-                    .by_category
-                    .entry(DB::get(&row, "category")?)
-                    .or_default() += errors;
-                if DB::get(&row, "resolved")? {
-                    stats.resolved += errors;
-                } else {
-                    stats.unresolved += errors;
-                }
-                Ok(())
-            })
-            .await
-            .map_err(failed)?;
-        stats.top_endpoints = endpoints
-            .all(&mut snapshot, |row| {
-                Ok(EndpointErrors {
-                    endpoint: DB::get(row, "endpoint")?,
-                    errors: DB::get(row, "errors")?,
-                })
-            })
-            .await
-            .map_err(failed)?;
-        users
-            .for_each(&mut snapshot, |row| {
-                stats.unique_users = DB::get(&row, "users")?;
-                Ok(())
-            })
-            .await
-            .map_err(failed)?;
-        end(snapshot).await;
-        Ok(stats)
     }
 
     /// See [`crate::store::Reader::unresolved`].

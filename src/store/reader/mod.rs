@@ -3,6 +3,7 @@
 
 mod dialect;
 mod errors;
+mod figures;
 mod groups;
 mod hours;
 pub(super) mod rows;
@@ -101,11 +102,11 @@ impl<T: ReadsSql> Reader for T {
         self.reader().get_error_ids(first, last, limit).await
     }
 
-    async fn get_errors_by_hour(
+    async fn get_error_stats_by_hour(
         &self,
         filter: &ErrorFilter,
-    ) -> Result<Vec<HourErrors>, StoreError> {
-        self.reader().get_errors_by_hour(filter).await
+    ) -> Result<(ErrorStats, Vec<HourErrors>), StoreError> {
+        self.reader().get_error_stats_by_hour(filter).await
     }
 
     async fn get_errors_by_group(

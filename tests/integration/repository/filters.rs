@@ -380,8 +380,8 @@ fn every_filter_finds_what_a_plain_loop_finds_and_figures_equal_a_count_by_hand(
             assert_eq!(world.all(&filter).await, expected, "{filter:?}");
             let stats = world.errors.get_error_stats(&filter).await.unwrap();
             assert_eq!(stats, count(&expected), "{filter:?}");
-            let hours = world.store.get_errors_by_hour(&filter).await.unwrap();
-            assert_eq!(hours, by_hour(&expected), "{filter:?}");
+            let by_hour_too = world.store.get_error_stats_by_hour(&filter).await.unwrap();
+            assert_eq!(by_hour_too, (stats, by_hour(&expected)), "{filter:?}");
             assert_eq!(
                 groups(&world, &filter).await,
                 by_group(&expected),
@@ -399,6 +399,32 @@ fn every_filter_finds_what_a_plain_loop_finds_and_figures_equal_a_count_by_hand(
                 .sum::<i64>(),
             i64::try_from(expected.count()).unwrap()
         );
+        world.end().await;
+    });
+}
+
+#[test]
+fn figures_and_hours_are_of_one_moment_whatever_is_written_meanwhile() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        let writing = async {
+            for _ in 0..100 {
+                world.log(vec![new_error()]).await;
+            }
+        };
+        let reading = async {
+            let all = ErrorFilter::default();
+            loop {
+                let read = world.store.get_error_stats_by_hour(&all).await;
+                let (stats, hours) = read.unwrap();
+                let total: i64 = hours.iter().map(|hour| hour.errors).sum();
+                assert_eq!(total, stats.total);
+            }
+        };
+        tokio::select! {
+            () = writing => {}
+            () = reading => {}
+        }
         world.end().await;
     });
 }
