@@ -367,18 +367,11 @@ fn greet(store: &SharedStore, otlp_http: SocketAddr, http: SocketAddr) {
         %http,
         "redspan is ready"
     );
-    let reachable = |address: SocketAddr| {
-        if address.ip().is_unspecified() {
-            format!("localhost:{}", address.port())
-        } else {
-            address.to_string()
-        }
-    };
     tracing::info!("an application sends to it when these two lines are in its environment:");
     tracing::info!(
-        "OTEL_EXPORTER_OTLP_ENDPOINT=http://{}",
-        reachable(otlp_http)
+        "OTEL_EXPORTER_OTLP_ENDPOINT={}",
+        config::local_url(otlp_http)
     );
     tracing::info!("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf");
-    tracing::info!("Prometheus scrapes http://{}/metrics", reachable(http));
+    tracing::info!("Prometheus scrapes {}/metrics", config::local_url(http));
 }

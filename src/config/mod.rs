@@ -16,7 +16,7 @@ pub use settings::{
     Setting, TelemetrySettings, WriterSettings,
 };
 pub(crate) use values::parse_duration;
-pub use values::{Bytes, DatabaseUrl, HttpUrl, LogFormat, Secret};
+pub use values::{Bytes, DatabaseUrl, HttpUrl, LogFormat, Secret, local_url};
 
 use layers::Layers;
 

@@ -120,6 +120,17 @@ impl Value for SocketAddr {
     }
 }
 
+/// The URL by which programs of this machine reach what listens on the address: on `0.0.0.0` or
+/// `[::]`, which are nobody's address, as `localhost`.
+#[must_use]
+pub fn local_url(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
+}
+
 /// `http://HOST:PORT`, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUrl(String);
@@ -423,6 +434,18 @@ mod tests {
         let token = Secret::parse("sixteen-bytes-xx").unwrap();
         assert_eq!(format!("{token:?}"), "***");
         assert_eq!(token.expose(), "sixteen-bytes-xx");
+    }
+
+    #[test]
+    fn what_listens_everywhere_is_reached_at_localhost() {
+        for (address, url) in [
+            ("0.0.0.0:4318", "http://localhost:4318"),
+            ("[::]:4318", "http://localhost:4318"),
+            ("10.0.0.7:1", "http://10.0.0.7:1"),
+            ("[::1]:1", "http://[::1]:1"),
+        ] {
+            assert_eq!(local_url(address.parse().unwrap()), url);
+        }
     }
 
     #[test]

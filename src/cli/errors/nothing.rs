@@ -2,6 +2,7 @@
 
 use crate::{
     cli::text::{ago, to_the_second},
+    config::local_url,
     failure::Failure,
     store::{ErrorFilter, PageRequest, Reader},
 };
@@ -33,9 +34,9 @@ pub(super) async fn found<R: Reader + ?Sized>(
     Ok(format!(
         "No errors{words}, and no requests: is anything sending?\n\
          An application sends when its environment has\n\
-         \x20 OTEL_EXPORTER_OTLP_ENDPOINT=http://{}\n\
+         \x20 OTEL_EXPORTER_OTLP_ENDPOINT={}\n\
          \x20 OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n\
          and `redspan serve` runs.\n",
-        view.otlp
+        local_url(view.otlp)
     ))
 }

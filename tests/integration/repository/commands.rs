@@ -34,7 +34,7 @@ async fn print(world: &World, line: &[&str]) -> Result<String, Failure> {
             width: None,
             colour: false,
         },
-        otlp: "127.0.0.1:4318".parse().unwrap(),
+        otlp: "0.0.0.0:4318".parse().unwrap(),
     };
     let printed = match command {
         Command::Errors(command) => errors::answer(&command, &*reader, &view).await,
@@ -225,7 +225,7 @@ fn where_there_is_nothing_it_says_whether_anything_arrives() {
             list(&[]).await,
             "No errors, and no requests: is anything sending?\n\
              An application sends when its environment has\n  \
-               OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318\n  \
+               OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318\n  \
                OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n\
              and `redspan serve` runs.\n"
         );
