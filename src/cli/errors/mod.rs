@@ -107,11 +107,18 @@ fn summary(code: Option<&str>, message: &str) -> String {
 
 /// The same where room is scarce: a type without the path to it.
 fn short_summary(code: Option<&str>, message: &str) -> String {
-    let short = code.map(|code| {
-        let name = code.rsplit(['.', ':', '\\', '$', '/']).next();
-        name.filter(|name| !name.is_empty()).unwrap_or(code)
-    });
-    summary(short, message)
+    summary(code.map(short_name), message)
+}
+
+/// A type's name without the path to it and without what it is made of: `Box` of
+/// `alloc::boxed::Box<dyn std::error::Error>`.
+fn short_name(code: &str) -> &str {
+    let end = code.find(['<', '[', '`', '(']).unwrap_or(code.len());
+    let name = code[..end]
+        .trim_end()
+        .rsplit(['.', ':', '\\', '$', '/'])
+        .next();
+    name.filter(|name| !name.is_empty()).unwrap_or(code)
 }
 
 /// As much of an id as names the error in practice.
@@ -144,6 +151,24 @@ mod tests {
         assert_eq!(summary(Some("HTTP 503"), "HTTP 503"), "HTTP 503");
         assert_eq!(summary(Some(""), "b"), "b");
         assert_eq!(summary(None, ""), "");
+    }
+
+    #[test]
+    fn a_type_is_named_without_its_path_and_without_the_types_in_it() {
+        for (code, name) in [
+            ("Foo::Bar<a::B>", "Bar"),
+            ("alloc::boxed::Box<dyn std::error::Error>", "Box"),
+            (
+                "System.KeyNotFoundException`1[[System.String, mscorlib]]",
+                "KeyNotFoundException",
+            ),
+            ("shop.Refused[int.Code]", "Refused"),
+            ("shop.Refused (a.b)", "Refused"),
+            ("<a.lambda>", "<a.lambda>"),
+            ("a/", "a/"),
+        ] {
+            assert_eq!(short_name(code), name);
+        }
     }
 
     #[test]
