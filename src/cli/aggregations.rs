@@ -252,9 +252,9 @@ fn list_text(page: &Page<Aggregation>, screen: Screen) -> String {
         column("USERS").number(),
         column("SEVERITY").whole(),
         column("CATEGORY").whole().for_wide(),
-        column("SERVICE"),
+        column("SERVICE").keeps_end(),
         column("METHOD").whole().for_wide(),
-        column("ENDPOINT"),
+        column("ENDPOINT").parts(2).keeps_end(),
         column("STATUS").number().for_wide(),
         column("EXTERNAL").for_wide(),
     ]);

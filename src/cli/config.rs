@@ -70,7 +70,12 @@ impl Show {
             });
             return json(&shown.collect::<Vec<_>>());
         }
-        let mut table = Table::new(&[column("SETTING").whole(), column("VALUE"), column("SOURCE")]);
+        let mut table = Table::new(&[
+            column("SETTING").whole(),
+            column("VALUE"),
+            // It is copied to be changed there.
+            column("SOURCE").whole(),
+        ]);
         for it in settings {
             let place = it.place();
             let style = match place {

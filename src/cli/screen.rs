@@ -39,22 +39,19 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// The standard output. `COLUMNS` says how wide it is when it does not say so itself.
+    /// The standard output. `COLUMNS` says how wide a terminal is that does not say so itself; it
+    /// says nothing of files and pipes, though some shells pass it on to them.
     #[must_use]
     pub fn stdout(choice: ColorChoice) -> Self {
-        let stated = std::env::var("COLUMNS").ok().and_then(|it| it.parse().ok());
-        let width = if stdout().is_terminal() {
+        let width = stdout().is_terminal().then(|| {
             let size = terminal::size().ok().map(|(columns, _)| columns);
-            Some(
-                size.filter(|columns| *columns > 0)
-                    .or(stated)
-                    .unwrap_or(USUAL_WIDTH),
-            )
-        } else {
-            stated
-        };
+            let stated = || std::env::var("COLUMNS").ok()?.parse().ok();
+            size.filter(|columns| *columns > 0)
+                .or_else(|| stated().filter(|columns| *columns > 0))
+                .unwrap_or(USUAL_WIDTH)
+        });
         Self {
-            width: width.filter(|columns| *columns > 0),
+            width,
             colour: match choice {
                 ColorChoice::Always => true,
                 ColorChoice::Never => false,
@@ -117,7 +114,9 @@ impl Style {
 
     /// The text in this style, to be shown by [`Screen::show`].
     pub(super) fn paint(self, text: &str) -> String {
-        always_styled();
+        // Always: [`Screen::show`] takes styles out again, so that one place decides, and
+        // `--color always` is stronger than `NO_COLOR`.
+        force_color_output(true);
         let mut style = ContentStyle::new();
         style.foreground_color = self.color();
         if self.is_bold() {
@@ -128,12 +127,6 @@ impl Style {
         }
         style.apply(text).to_string()
     }
-}
-
-/// Text is styled always, and [`Screen::show`] takes it out again: one place decides, and
-/// `--color always` is stronger than `NO_COLOR`.
-pub(super) fn always_styled() {
-    force_color_output(true);
 }
 
 /// Writes to standard output. A reader that stopped listening, as `head` does, is no failure.

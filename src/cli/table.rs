@@ -1,20 +1,19 @@
 //! Tables for people: aligned columns as wide as what they hold, cut to the width of a terminal.
 
-use comfy_table::{
-    Attribute, Cell as StyledCell, CellAlignment, ColumnConstraint, ContentArrangement, Row,
-    Table as Layout, presets,
-};
+use std::{borrow::Cow, iter::repeat_n};
+
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{
-    screen::{Screen, Style, always_styled},
-    text::{beginning, one_line},
+    screen::{Screen, Style},
+    text::{fit, fit_end, one_line},
 };
 
 /// Spaces between columns.
-const GAP: u16 = 2;
+const GAP: usize = 2;
 
-/// As much of a text as a cell shows, whatever its width.
-const MAX_CELL_CHARS: usize = 160;
+/// A text that is cut to less says nothing any more.
+const MIN_TEXT: usize = 4;
 
 /// A terminal of so many columns or more has room for what is left out elsewhere.
 const WIDE: u16 = 120;
@@ -23,7 +22,9 @@ const WIDE: u16 = 120;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
     heading: &'static str,
-    is_whole: bool,
+    /// How much of the room for what may be cut is its own; 0 when it may not.
+    parts: usize,
+    keeps_end: bool,
     is_number: bool,
     is_for_wide: bool,
 }
@@ -32,7 +33,8 @@ pub(super) struct Column {
 pub(super) const fn column(heading: &'static str) -> Column {
     Column {
         heading,
-        is_whole: false,
+        parts: 1,
+        keeps_end: false,
         is_number: false,
         is_for_wide: false,
     }
@@ -41,7 +43,19 @@ pub(super) const fn column(heading: &'static str) -> Column {
 impl Column {
     /// Never cut.
     pub(super) const fn whole(mut self) -> Self {
-        self.is_whole = true;
+        self.parts = 0;
+        self
+    }
+
+    /// Where texts must be cut, so many parts of the room for them, while another has 1.
+    pub(super) const fn parts(mut self, parts: usize) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    /// Cut at its beginning: its end tells more.
+    pub(super) const fn keeps_end(mut self) -> Self {
+        self.keeps_end = true;
         self
     }
 
@@ -56,6 +70,14 @@ impl Column {
         self.is_for_wide = true;
         self
     }
+
+    fn cut(self, text: &str, width: usize) -> Cow<'_, str> {
+        if self.keeps_end {
+            fit_end(text, width)
+        } else {
+            fit(text, width)
+        }
+    }
 }
 
 /// One line of text in a table.
@@ -68,24 +90,10 @@ pub(super) struct Cell {
 impl Cell {
     /// The text in a style; control characters are spelled out.
     pub(super) fn new(text: &str, style: Style) -> Self {
-        let text = beginning(&one_line(text), MAX_CELL_CHARS);
-        // Escapes around nothing would be kept at the end of a line.
-        let style = if text.is_empty() { Style::Plain } else { style };
-        Self { text, style }
-    }
-
-    fn styled(self) -> StyledCell {
-        let mut cell = StyledCell::new_owned(self.text);
-        if let Some(color) = self.style.color() {
-            cell = cell.fg(color);
+        Self {
+            text: one_line(text.trim_start()).into_owned(),
+            style,
         }
-        if self.style.is_bold() {
-            cell = cell.add_attribute(Attribute::Bold);
-        }
-        if self.style.is_dim() {
-            cell = cell.add_attribute(Attribute::Dim);
-        }
-        cell
     }
 }
 
@@ -99,69 +107,104 @@ impl<T: AsRef<str>> From<T> for Cell {
 #[derive(Debug)]
 pub(super) struct Table {
     columns: Vec<Column>,
-    layout: Layout,
+    rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
     /// A table with these columns.
     pub(super) fn new(columns: &[Column]) -> Self {
-        always_styled();
-        let mut layout = Layout::new();
-        layout.load_style(presets::NOTHING).enforce_styling();
-        layout.style_text_only();
-        // No text has one: a cell is cut where the column ends, not at a word before.
-        layout.set_delimiter('\0');
-        let headings = columns.iter().map(|column| column.heading);
-        layout.set_header(line(headings.map(|heading| Cell::new(heading, Style::Dim))));
+        let headings = columns.iter().map(|it| Cell::new(it.heading, Style::Dim));
         Self {
             columns: columns.to_vec(),
-            layout,
+            rows: vec![headings.collect()],
         }
     }
 
     /// Adds a row, a cell for each column.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        self.layout.add_row(line(cells));
+        self.rows.push(cells.into_iter().collect());
     }
 
     /// The table as styled text, a line for each row.
     pub(super) fn into_text(mut self, screen: Screen) -> String {
+        if screen.width.is_some_and(|width| width < WIDE) {
+            self.narrow();
+        }
+        let mut widths = self.needed();
         if let Some(width) = screen.width {
-            self.layout
-                .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width);
+            share(&self.columns, &mut widths, width.into());
         }
-        let is_wide = screen.width.is_none_or(|width| width >= WIDE);
-        for (column, laid_out) in self.columns.iter().zip(self.layout.column_iter_mut()) {
-            laid_out.set_padding((0, GAP));
-            if column.is_number {
-                laid_out.set_cell_alignment(CellAlignment::Right);
+        let lines = self.rows.iter().map(|row| self.line(row, &widths));
+        lines.collect()
+    }
+
+    /// Takes out what is for wide terminals.
+    fn narrow(&mut self) {
+        for row in &mut self.rows {
+            let mut columns = self.columns.iter();
+            row.retain(|_| columns.next().is_some_and(|column| !column.is_for_wide));
+        }
+        self.columns.retain(|column| !column.is_for_wide);
+    }
+
+    /// How wide each column would be with nothing cut.
+    fn needed(&self) -> Vec<usize> {
+        let widest = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.text.width()).max().unwrap_or(0)
+        };
+        (0..self.columns.len()).map(widest).collect()
+    }
+
+    fn line(&self, row: &[Cell], widths: &[usize]) -> String {
+        let mut line = String::new();
+        // Spaces are written before a text only, so that none end the line.
+        let mut spaces = 0;
+        for ((cell, column), width) in row.iter().zip(&self.columns).zip(widths) {
+            let text = column.cut(&cell.text, *width);
+            let free = width.saturating_sub(text.width());
+            let (before, after) = if column.is_number {
+                (free, 0)
+            } else {
+                (0, free)
+            };
+            spaces += before;
+            if !text.is_empty() {
+                line.extend(repeat_n(' ', spaces));
+                line.push_str(&cell.style.paint(&text));
+                spaces = 0;
             }
-            if column.is_for_wide && !is_wide {
-                laid_out.set_constraint(ColumnConstraint::Hidden);
-            } else if column.is_whole {
-                laid_out.set_constraint(ColumnConstraint::ContentWidth);
-            }
+            spaces += after + GAP;
         }
-        if let Some(last) = self.layout.column_mut(self.columns.len() - 1) {
-            last.set_padding((0, 0));
-        }
-        let mut text = self.layout.trim_fmt();
-        text.push('\n');
-        text
+        line.push('\n');
+        line
     }
 }
 
-fn line(cells: impl IntoIterator<Item = Cell>) -> Row {
-    let mut row = Row::from(cells.into_iter().map(Cell::styled).collect::<Vec<_>>());
-    row.max_height(1);
-    row
+/// Makes the columns fit a line: what may not be cut keeps what it needs, each other gets its parts
+/// of the rest, and what one does not need the others have.
+fn share(columns: &[Column], widths: &mut [usize], line: usize) {
+    let (mut cut, whole): (Vec<usize>, Vec<usize>) =
+        (0..columns.len()).partition(|column| columns[*column].parts > 0);
+    let whole: usize = whole.iter().map(|column| widths[*column]).sum();
+    let gaps = GAP * columns.len().saturating_sub(1);
+    let mut room = line.saturating_sub(whole + gaps);
+    let parts = |cut: &[usize]| -> usize { cut.iter().map(|it| columns[*it].parts).sum() };
+    while let Some(content) = cut
+        .iter()
+        .position(|it| widths[*it] * parts(&cut) <= room * columns[*it].parts)
+    {
+        room -= widths[cut.remove(content)];
+    }
+    for (at, column) in cut.iter().enumerate() {
+        let width = room * columns[*column].parts / parts(&cut[at..]);
+        room -= width;
+        widths[*column] = width.max(MIN_TEXT);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use unicode_width::UnicodeWidthStr as _;
-
     use super::*;
 
     fn shown(table: Table, width: Option<u16>) -> String {
@@ -214,5 +257,45 @@ mod tests {
             assert!(text.contains("12,345"), "{text}");
         }
         assert!(shown(sample(), Some(40)).contains('…'));
+    }
+
+    #[test]
+    fn no_text_takes_the_room_of_another() {
+        let table = |service: &str, endpoint: &str| {
+            let mut table = Table::new(&[
+                column("COUNT").number(),
+                column("SERVICE").parts(2).keeps_end(),
+                column("ENDPOINT").parts(3).keeps_end(),
+                column("ERROR").parts(5),
+            ]);
+            let error = "0123456789".repeat(9);
+            table.row(["1", service, endpoint, &error].map(Cell::from));
+            shown(table, Some(61)).lines().nth(1).unwrap().to_owned()
+        };
+        assert_eq!(
+            table("a-long-namespace/payment", "/api/v1/orders/{id}/pay"),
+            "    1  …e/payment  …rders/{id}/pay  012345678901234567890123…"
+        );
+        // What one leaves the others take, in proportion.
+        assert_eq!(
+            table("x", "/api/v1/orders/{id}/pay"),
+            "    1  x        …orders/{id}/pay  01234567890123456789012345…"
+        );
+        assert_eq!(
+            table("x", "/"),
+            format!(
+                "    1  x        /         {}…",
+                &"0123456789".repeat(4)[..34]
+            )
+        );
+    }
+
+    #[test]
+    fn in_a_pipe_nothing_is_cut() {
+        let long = "long ".repeat(2_000) + "end";
+        let mut table = Table::new(&[column("A"), column("B")]);
+        table.row([long.as_str(), "b"].map(Cell::from));
+        let text = shown(table, None);
+        assert!(text.ends_with("long end  b\n"), "{}", text.len());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use unicode_width::UnicodeWidthChar as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::domain::Timestamp;
 
@@ -42,30 +42,33 @@ pub(super) fn safe_json(json: &str) -> String {
     safe
 }
 
-/// The first line of a text that says something, at most so many characters of it.
-pub(super) fn beginning(text: &str, max_chars: usize) -> String {
-    let line = text.trim_start().lines().next().unwrap_or_default();
-    match line.char_indices().nth(max_chars) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
-}
-
 /// The line cut to so many columns of a terminal, which wide characters take two of.
 pub(super) fn fit(line: &str, columns: usize) -> Cow<'_, str> {
-    let mut used = 0;
-    // Where the line would end if an ellipsis followed.
-    let mut cut = 0;
-    for (at, character) in line.char_indices() {
-        if used < columns {
-            cut = at;
-        }
-        used += character.width().unwrap_or(0);
-        if used > columns {
-            return Cow::Owned(format!("{}…", &line[..cut]));
-        }
+    if line.width() <= columns {
+        return Cow::Borrowed(line);
     }
-    Cow::Borrowed(line)
+    // Each character alone is at least as wide as in its place.
+    let mut used = 1;
+    let end = line.char_indices().find(|(_, character)| {
+        used += character.width().unwrap_or(0);
+        used > columns
+    });
+    let end = end.map_or(line.len(), |(at, _)| at);
+    Cow::Owned(format!("{}…", &line[..end]))
+}
+
+/// The same, cut at its beginning.
+pub(super) fn fit_end(line: &str, columns: usize) -> Cow<'_, str> {
+    if line.width() <= columns {
+        return Cow::Borrowed(line);
+    }
+    let mut used = 1;
+    let before = line.char_indices().rev().find(|(_, character)| {
+        used += character.width().unwrap_or(0);
+        used > columns
+    });
+    let start = before.map_or(0, |(at, character)| at + character.len_utf8());
+    Cow::Owned(format!("…{}", &line[start..]))
 }
 
 /// Control characters, other line ends, and what is not seen but changes what is: direction marks
@@ -113,6 +116,11 @@ pub(super) fn to_the_second(at: Timestamp) -> String {
     at.to_datetime().format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// `10:00:00`, UTC.
+pub(super) fn time_of_day(at: Timestamp) -> String {
+    at.to_datetime().format("%H:%M:%S").to_string()
+}
+
 /// How long ago: `12s ago`, `4m ago`, `3h ago`, `2d ago`.
 pub(super) fn ago(now: Timestamp, at: Timestamp) -> String {
     let seconds = (now.as_micros() - at.as_micros()) / 1_000_000;
@@ -150,19 +158,21 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_is_the_first_line_up_to_a_length() {
-        assert_eq!(beginning("\n first\nsecond", 20), "first");
-        assert_eq!(beginning("äöü", 2), "äö…");
-    }
-
-    #[test]
     fn a_line_is_cut_by_the_columns_it_takes() {
         assert_eq!(fit("abcdef", 6), "abcdef");
         assert_eq!(fit("abcdef", 5), "abcd…");
         assert_eq!(fit("決済に失敗", 10), "決済に失敗");
         assert_eq!(fit("決済に失敗", 9), "決済に失…");
         assert_eq!(fit("決済に失敗", 8), "決済に…");
-        assert_eq!(fit("a", 0), "…");
+        assert_eq!(fit("ab", 0), "…");
+        // Joined characters take less than each of them.
+        assert_eq!(fit("👩‍💻", 2), "👩‍💻");
+        assert_eq!(fit_end("abcdef", 6), "abcdef");
+        assert_eq!(fit_end("abcdef", 5), "…cdef");
+        assert_eq!(fit_end("決済に失敗", 10), "決済に失敗");
+        assert_eq!(fit_end("決済に失敗", 9), "…済に失敗");
+        assert_eq!(fit_end("決済に失敗", 8), "…に失敗");
+        assert_eq!(fit_end("ab", 0), "…");
     }
 
     #[test]

@@ -43,6 +43,8 @@ fn the_configuration_is_shown_with_its_sources_and_without_its_secrets() {
             "postgresql://red:hush@db/app?sslpassword=hush",
         ),
         ("REDSPAN_AUTH_API_TOKEN", "hush-hush-hush-hush"),
+        // Of a terminal, which this is not.
+        ("COLUMNS", "20"),
         ("REDSPAN_WRITER_NAME", "\u{1b}[2Jpod"),
     ];
     let flag = "--otlp-http-listen=127.0.0.1:7";

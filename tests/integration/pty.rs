@@ -127,6 +127,10 @@ fn a_terminal_gets_lines_that_fit_in_colours_unless_somebody_wants_none() {
         "{wide}"
     );
 
+    // Where a setting comes from is copied; its value gives way.
+    let (_, settings) = printed(&mut on_terminal(&database, 80, "config show"));
+    assert!(settings.contains("…  REDSPAN_DATABASE_URL\n"), "{settings}");
+
     for (words, no_color, are_shown) in [
         ("errors list", "1", false),
         ("errors list", "", true),

@@ -6,8 +6,8 @@ use crate::{
     cli::{
         json,
         screen::{Screen, Style},
-        table::{Cell, Table, column},
-        text::{ago, count, thousands, to_the_second},
+        table::{Cell, Column, Table, column},
+        text::{ago, count, thousands, time_of_day, to_the_second},
     },
     domain::{ApiError, Timestamp},
     failure::Failure,
@@ -15,6 +15,11 @@ use crate::{
 };
 
 use super::{View, filter::Filter, nothing, short_id, short_summary};
+
+/// The end of a path says most, and what failed must not be crowded out by where.
+const SERVICE: Column = column("SERVICE").parts(2).keeps_end();
+const ENDPOINT: Column = column("ENDPOINT").parts(3).keeps_end();
+const ERROR: Column = column("ERROR").parts(5);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,7 +75,7 @@ impl List {
             if self.json {
                 return json(&errors);
             }
-            (rows(&errors.items, view.screen), errors.next)
+            (rows(&errors.items, view.now, view.screen), errors.next)
         } else {
             let groups = reader.get_errors_by_group(&filter, &page).await?;
             if self.json {
@@ -117,11 +122,11 @@ fn groups(groups: &[GroupedErrors], now: Timestamp, screen: Screen) -> String {
     }
     let mut table = Table::new(&[
         column("COUNT").number(),
-        column("LAST SEEN").whole(),
+        column("LAST").whole(),
         column("ID").whole(),
-        column("SERVICE"),
-        column("ENDPOINT"),
-        column("ERROR"),
+        SERVICE,
+        ENDPOINT,
+        ERROR,
     ]);
     for group in groups {
         let latest = &group.latest;
@@ -141,7 +146,7 @@ fn groups(groups: &[GroupedErrors], now: Timestamp, screen: Screen) -> String {
 }
 
 /// The errors in a table; empty when there are none.
-pub(super) fn rows(errors: &[ApiError], screen: Screen) -> String {
+pub(super) fn rows(errors: &[ApiError], now: Timestamp, screen: Screen) -> String {
     if errors.is_empty() {
         return String::new();
     }
@@ -150,16 +155,23 @@ pub(super) fn rows(errors: &[ApiError], screen: Screen) -> String {
         column("ID").whole(),
         column("SEVERITY").whole().for_wide(),
         column("CATEGORY").whole().for_wide(),
-        column("SERVICE"),
+        SERVICE,
         column("METHOD").whole().for_wide(),
-        column("ENDPOINT"),
+        ENDPOINT,
         column("STATUS").number().for_wide(),
-        column("ERROR"),
+        ERROR,
     ]);
+    let is_today = |at: Timestamp| at.to_datetime().date_naive() == now.to_datetime().date_naive();
+    // A terminal has better use for the columns of a date that nobody needs.
+    let has_dates = screen.width.is_none() || !errors.iter().all(|it| is_today(it.created_at));
     for error in errors {
         let status = error.status_code.map(|status| status.to_string());
         table.row([
-            Cell::from(to_the_second(error.created_at)),
+            Cell::from(if has_dates {
+                to_the_second(error.created_at)
+            } else {
+                time_of_day(error.created_at)
+            }),
             Cell::new(&short_id(error.id), Style::Name),
             Cell::new(error.severity.as_str(), Style::Severity(error.severity)),
             Cell::from(error.category.as_str()),

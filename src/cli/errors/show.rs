@@ -38,7 +38,7 @@ pub struct Show {
     /// The error's id, or its beginning: 8 characters or more
     #[arg(value_parser = IdRange::parse)]
     id: IdRange,
-    /// Cut nothing
+    /// Cut nothing, as in a pipe
     #[arg(long)]
     full: bool,
     /// Print JSON
@@ -195,11 +195,12 @@ impl Show {
     fn text(&self, asked: ErrorId, story: &Story, view: &View) -> String {
         let error = &story.error;
         let width = view.screen.width.filter(|_| !self.full);
+        let is_full = width.is_none();
         let width = width.map_or(usize::MAX, usize::from);
         let mut text = heading(error);
         facts(&mut text, asked, error, view.now);
         if let Some(stack) = error.error_stack.as_deref().filter(|it| !it.is_empty()) {
-            section(&mut text, "stack", &story::stack(stack, self.full));
+            section(&mut text, "stack", &story::stack(stack, is_full));
         }
         let made_of = story::evidence(error, &story.sightings, width);
         section(&mut text, "made of", &made_of);
@@ -299,7 +300,11 @@ fn trace(text: &mut String, trace_id: TraceId, story: &Story, view: &View) {
         section(text, "same trace", "no other error\n");
         return;
     }
-    section(text, "same trace", &rows(&story.neighbours, view.screen));
+    section(
+        text,
+        "same trace",
+        &rows(&story.neighbours, view.now, view.screen),
+    );
     if story.has_more {
         let all = format!("all of them: redspan errors list --rows --trace-id {trace_id}");
         text.push_str(&Style::Dim.paint(&all));

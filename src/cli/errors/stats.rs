@@ -107,7 +107,7 @@ impl Stats {
             let mut table = Table::new(&[
                 column("ERRORS").number(),
                 column("SHARE").number(),
-                column(heading),
+                column(heading).keeps_end(),
             ]);
             for (name, errors) in counts {
                 table.row([

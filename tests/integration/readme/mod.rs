@@ -205,8 +205,8 @@ impl Drop for Server {
 fn timeless(text: &str) -> String {
     let times = Regex::new(r"\d{4}-\d\d-\d\d([ T])\d\d:\d\d:\d\d(\.\d+Z)?").unwrap();
     let text = times.replace_all(text, "TIME");
-    // In a column, so spaces follow.
-    let ago = Regex::new(r"(now|\d+[smhd] ago) *").unwrap();
+    // In a column, so spaces follow it and its heading.
+    let ago = Regex::new(r"(LAST|now|\d+[smhd] ago) *").unwrap();
     let text = ago.replace_all(&text, "AGO ");
     let lines: Vec<&str> = text.trim_end().lines().map(str::trim_end).collect();
     lines.join("\n")
