@@ -11,9 +11,10 @@ pub use list::List;
 pub use show::Show;
 pub use stats::Stats;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Subcommand;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
@@ -32,6 +33,9 @@ use super::{
 /// Digits by which an error of telemetry is named in a list. Its id is a hash: they tell it from
 /// a hundred million others.
 const SHORT_ID_CHARS: usize = 8;
+
+/// How long the database may take to be closed. Nothing was changed in it.
+const CLOSE_STORE: Duration = Duration::from_secs(1);
 
 /// What to do with errors.
 #[derive(Subcommand, Debug)]
@@ -66,16 +70,18 @@ pub async fn run(command: Command, config: &Config, color: ColorChoice) -> Resul
         otlp: config.otlp.http.listen,
     };
     let store = connect_reader(&app::database_settings(&config.database)).await?;
+    let reader = store.patient();
     let ended = match &command {
         Command::List(list) if list.is_watched() => {
-            watch(async || answer(&command, &*store, &view()).await).await
+            watch(async || answer(&command, &*reader, &view()).await).await
         }
-        _ => match answer(&command, &*store.patient(), &view()).await {
+        _ => match answer(&command, &*reader, &view()).await {
             Ok(text) => print(&text),
             Err(failure) => Err(failure),
         },
     };
-    store.close().await;
+    // Whoever stopped watching during a long look does not wait for its end.
+    let _ = timeout(CLOSE_STORE, store.close()).await;
     ended
 }
 
