@@ -127,6 +127,21 @@ fn every_mistake_is_a_sentence_and_the_exit_code_is_64() {
 }
 
 #[test]
+fn a_database_that_is_not_there_is_named_without_its_password() {
+    let url = [("REDSPAN_DATABASE_URL", "postgresql://u:hush@127.0.0.1:1/x")];
+    let (code, _, stderr) = redspan(&["errors", "list"], &url);
+    assert_eq!(code, 69, "{stderr}");
+    assert!(stderr.contains(": 127.0.0.1, port 1: "), "{stderr}");
+    assert!(!stderr.contains("hush"), "{stderr}");
+
+    let (code, _, stderr) = redspan(&["errors", "list"], &[]);
+    assert_eq!(code, 64, "{stderr}");
+    let words = "redspan: there is no database at /";
+    assert!(stderr.starts_with(words), "{stderr}");
+    assert!(stderr.contains("/redspan.db: `redspan` "), "{stderr}");
+}
+
+#[test]
 fn wrong_usage_is_64_and_help_is_0() {
     assert_eq!(redspan(&["frobnicate"], &[]).0, 64);
     assert_eq!(redspan(&["--http-listen"], &[]).0, 64);

@@ -104,6 +104,31 @@ impl Access {
             PgConnection::connect_with(options),
         )
         .await
+        .map_err(|error| self.with_place(error))
+    }
+
+    /// What the network says, with the server that it speaks of.
+    fn with_place(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Unavailable {
+                during,
+                source: sqlx::Error::Io(source),
+                connection_lost,
+            } => {
+                let place = match self.options.get_socket() {
+                    Some(folder) => folder.display().to_string(),
+                    None => self.options.get_host().to_owned(),
+                };
+                let port = self.options.get_port();
+                let text = format!("{place}, port {port}: {source}");
+                StoreError::Unavailable {
+                    during,
+                    source: sqlx::Error::Io(std::io::Error::new(source.kind(), text)),
+                    connection_lost,
+                }
+            }
+            error => error,
+        }
     }
 }
 

@@ -78,7 +78,9 @@ impl SqliteStore {
     pub(in crate::store) async fn open_reader(path: &str) -> Result<Self, StoreError> {
         let Some((path, mut connection)) = read_beside(path).await? else {
             return Err(StoreError::Configuration(format!(
-                "there is no database at {path}"
+                "there is no database at {}: `redspan` creates it when it is started with the same \
+                 settings; --database-url names another one",
+                absolute(path)?.display()
             )));
         };
         check_schema(&mut connection).await?;
