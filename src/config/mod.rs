@@ -3,12 +3,14 @@
 //! like in `values`.
 
 mod check;
+mod database_url;
 mod layers;
 mod settings;
 mod values;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
+pub use database_url::DatabaseUrl;
 pub use layers::{Mistake, Source};
 pub use settings::{
     AuthSettings, Authentication, Config, DatabaseSettings, HttpSettings, KeepAddress,
@@ -16,7 +18,7 @@ pub use settings::{
     Setting, TelemetrySettings, WriterSettings,
 };
 pub(crate) use values::parse_duration;
-pub use values::{Bytes, DatabaseUrl, HttpUrl, LogFormat, Secret, local_url};
+pub use values::{Bytes, HttpUrl, LogFormat, Secret, local_url};
 
 use layers::Layers;
 

@@ -4,8 +4,9 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
+    database_url::DatabaseUrl,
     layers::{Layers, Mistake},
-    values::{Bytes, DatabaseUrl, HttpUrl, LogFormat, Secret, Value},
+    values::{Bytes, HttpUrl, LogFormat, Secret, Value},
 };
 
 /// One setting, for help texts and for finding out what a key means.

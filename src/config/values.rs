@@ -275,7 +275,7 @@ fn split_unit(text: &str) -> Option<(u64, &str)> {
 }
 
 /// What is shown of a secret.
-const HIDDEN: &str = "***";
+pub(super) const HIDDEN: &str = "***";
 
 /// A token that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -314,65 +314,6 @@ impl Value for Secret {
             return Err("printable ASCII without spaces, as an Authorization header is".to_owned());
         }
         Ok(Self(text.to_owned()))
-    }
-}
-
-/// Where the database is; shown without its password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
-
-impl DatabaseUrl {
-    /// The URL as given, password and all: for connecting only.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it is a file of this machine.
-    #[must_use]
-    pub fn is_sqlite(&self) -> bool {
-        self.0.starts_with("sqlite:")
-    }
-}
-
-impl fmt::Display for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Parameters may hold a password too (`?password=`).
-        let url = self.0.split('?').next().unwrap_or_default();
-        match (url.find("://"), url.rfind('@')) {
-            (Some(scheme), Some(at)) if !self.is_sqlite() => {
-                let user = url[scheme + 3..at].split(':').next().unwrap_or_default();
-                write!(f, "{}{user}{}", &url[..scheme + 3], &url[at..])
-            }
-            _ => f.write_str(url),
-        }
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Value for DatabaseUrl {
-    const KIND: &'static str = "URL";
-    const SENSITIVE: bool = true;
-
-    fn shown(text: &str) -> String {
-        Self::parse(text).map_or_else(|_| HIDDEN.to_owned(), |url| url.to_string())
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let schemes = ["sqlite:", "postgres://", "postgresql://"];
-        if schemes
-            .iter()
-            .any(|scheme| text.len() > scheme.len() && text.starts_with(scheme))
-        {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("sqlite://FILE or postgresql://USER:PASSWORD@HOST/DATABASE".to_owned())
-        }
     }
 }
 
@@ -417,15 +358,6 @@ mod tests {
         for text in ["", "0", "8MB", "MiB", "99999999999999GiB"] {
             assert!(Bytes::parse(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_database_url_never_shows_its_password() {
-        let url = DatabaseUrl::parse("postgresql://red:p@ss:word@db:5432/app?password=x").unwrap();
-        assert_eq!(url.to_string(), "postgresql://red@db:5432/app");
-        assert_eq!(format!("{url:?}"), "postgresql://red@db:5432/app");
-        let file = DatabaseUrl::parse("sqlite://a@b.db").unwrap();
-        assert_eq!(file.to_string(), "sqlite://a@b.db");
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn the_configuration_is_shown_with_its_sources_and_without_its_secrets() {
     let environment = [
         (
             "REDSPAN_DATABASE_URL",
-            "postgresql://red:hush@db/app?sslpassword=hush",
+            "postgresql://red:hush@db/app?password=hush",
         ),
         ("REDSPAN_AUTH_API_TOKEN", "hush-hush-hush-hush"),
         // Of a terminal, which this is not.
