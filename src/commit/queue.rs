@@ -202,14 +202,17 @@ pub struct Place {
 }
 
 impl Room for Place {
-    /// Work that is larger than the whole queue may grow on when it has all of it. Of large ones
-    /// there is one at a time: two that each have half of the queue would both end in vain.
+    /// A large one takes half of the queue at most, and grows on when it has that: whatever else
+    /// arrives meanwhile has the other half, so that neither keeps the other out. What it takes beyond
+    /// is bounded by the limits of a request, and there is one large one at a time.
     fn grow(&mut self, bytes: usize) -> bool {
         let held = self
             .held
             .as_ref()
             .map_or(0, OwnedSemaphorePermit::num_permits);
-        let wanted = bytes.div_ceil(STEP_BYTES).clamp(1, self.capacity);
+        let wanted = bytes
+            .div_ceil(STEP_BYTES)
+            .clamp(1, (self.capacity / 2).max(1));
         if wanted <= held {
             return true;
         }
@@ -387,17 +390,31 @@ mod tests {
     }
 
     #[test]
-    fn one_large_place_grows_to_the_whole_queue_and_beyond_while_others_wait() {
+    fn one_large_place_grows_to_half_the_queue_and_beyond_and_others_have_the_rest() {
         let (queue, _receiver, _available) = CommitQueue::new(CAPACITY);
-        let (mut large, mut other) = (queue.reserve(), queue.reserve());
+        let mut large = queue.reserve();
         assert!(large.grow(9 * STEP_BYTES));
-        assert!(!other.grow(9 * STEP_BYTES), "one is large already");
-        assert!(other.grow(8 * STEP_BYTES), "what is not large has room");
-        assert!(!large.grow(CAPACITY), "not all is free");
-        drop(other);
+        let mut others: Vec<Place> = (0..4).map(|_| queue.reserve()).collect();
+        assert!(!others[0].grow(9 * STEP_BYTES), "one is large already");
+        assert!(others.iter_mut().all(|other| other.grow(8 * STEP_BYTES)));
         assert!(large.grow(CAPACITY) && large.grow(100 * CAPACITY));
+        assert_eq!(queue.gauge().waiting(), 64);
         assert!(!queue.reserve().grow(1));
+        others.pop();
+        assert!(queue.reserve().grow(1), "the other half is for the others");
         drop(large);
-        assert!(queue.reserve().grow(CAPACITY));
+        others.clear();
+        assert_eq!(queue.gauge().waiting(), 0);
+    }
+
+    #[test]
+    fn a_large_place_waits_while_others_have_more_than_half() {
+        let (queue, _receiver, _available) = CommitQueue::new(CAPACITY);
+        let mut others: Vec<Place> = (0..5).map(|_| queue.reserve()).collect();
+        assert!(others.iter_mut().all(|other| other.grow(8 * STEP_BYTES)));
+        let mut large = queue.reserve();
+        assert!(!large.grow(CAPACITY));
+        others.pop();
+        assert!(large.grow(CAPACITY));
     }
 }
