@@ -142,13 +142,19 @@ pub(super) fn speaks_of_a_timeout(text: &str) -> bool {
         .any(|words| text.contains(words))
 }
 
-/// What follows the last `.`, `:`, `\`, `$` or `/` of a type, without `*`.
-pub(super) fn short_type(type_name: &str) -> &str {
+/// What follows the last `.`, `:`, `\`, `$` or `/` of a type, without `*` and without what the type
+/// is a generic one of: that has names of its own.
+pub(crate) fn short_type(type_name: &str) -> &str {
     let type_name = type_name.trim().trim_matches('*');
-    let start = type_name
+    let end = match type_name.find(['<', '[', '`', '(']) {
+        None | Some(0) => type_name.len(),
+        Some(end) => end,
+    };
+    let name = type_name[..end].trim_end();
+    let start = name
         .rfind(['.', ':', '\\', '$', '/'])
         .map_or(0, |separator| separator + 1);
-    type_name[start..].trim_matches('*')
+    name[start..].trim_matches('*')
 }
 
 /// The part of an exception by which others are compared with it; of scrubbed texts.
@@ -183,6 +189,12 @@ mod tests {
             (r"App\Http\NotFound", "NotFound"),
             ("pkg/sub.Type", "Type"),
             ("", ""),
+            ("alloc::boxed::Box<dyn std::error::Error>", "Box"),
+            (
+                "KeyNotFoundException`1[[System.String]]",
+                "KeyNotFoundException",
+            ),
+            ("(anonymous)", "(anonymous)"),
         ] {
             assert_eq!(short_type(type_name), short);
         }

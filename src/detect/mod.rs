@@ -25,6 +25,7 @@ mod traces;
 mod values;
 
 pub use detector::Detector;
+pub(crate) use exceptions::short_type;
 pub use findings::{Findings, OpenTraces, Room, TraceFindings};
 pub use fingerprint::fingerprint_of;
 #[cfg(test)]

@@ -6,7 +6,6 @@ mod shop;
 
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -15,7 +14,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    config::{Config, HttpUrl, parse_duration},
+    config::{Config, HttpUrl, local_url, parse_duration},
     failure::Failure,
     shutdown::{self, Stop},
 };
@@ -132,8 +131,7 @@ fn target(demo: &Demo, config: &Config) -> Result<Target, Failure> {
     let url = if let Some(url) = &demo.to {
         url.clone()
     } else {
-        let address = within_this_machine(config.otlp.http.listen);
-        let url = format!("http://{address}").parse();
+        let url = local_url(config.otlp.http.listen).parse();
         url.map_err(Failure::Internal)?
     };
     let token = config.auth.ingest_token.first();
@@ -141,14 +139,6 @@ fn target(demo: &Demo, config: &Config) -> Result<Target, Failure> {
         url,
         token: token.map(|token| token.expose().to_owned()),
     })
-}
-
-/// The address under which a listener is reached from here.
-fn within_this_machine(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
-    address
 }
 
 /// A demo on its way.
@@ -313,10 +303,10 @@ impl Sent {
              look at them:\n\
              \u{20} redspan errors list --since {since}\n\
              \u{20} redspan errors stats --since {since}\n\
-             \u{20} curl http://{}/metrics\n",
+             \u{20} curl {}/metrics\n",
             count(number(self.spans), "span"),
             count(number(self.requests), "request"),
-            within_this_machine(config.http.listen)
+            local_url(config.http.listen)
         )
     }
 

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     app, clock,
     config::Config,
+    detect::short_type,
     domain::{ErrorId, Timestamp},
     failure::Failure,
     store::{Reader, connect_reader},
@@ -119,12 +120,10 @@ fn short_summary(code: Option<&str>, message: &str) -> String {
 /// A type's name without the path to it and without what it is made of: `Box` of
 /// `alloc::boxed::Box<dyn std::error::Error>`.
 fn short_name(code: &str) -> &str {
-    let end = code.find(['<', '[', '`', '(']).unwrap_or(code.len());
-    let name = code[..end]
-        .trim_end()
-        .rsplit(['.', ':', '\\', '$', '/'])
-        .next();
-    name.filter(|name| !name.is_empty()).unwrap_or(code)
+    match short_type(code) {
+        "" => code,
+        name => name,
+    }
 }
 
 /// As much of an id as names the error in practice.
