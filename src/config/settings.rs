@@ -164,7 +164,7 @@ sections! {
         /// Too small: busy hours are refused; too large: so much memory is taken.
         in_flight_bytes: Bytes = "limits.in_flight_bytes", "64MiB";
         /// Bytes of memory for what was found in requests, from then until it is committed. More: 429.
-        /// One request may have more than all of it, while no other has any.
+        /// One large request at a time may need more; it leaves half to the others.
         queue_bytes: Bytes = "limits.queue_bytes", "64MiB";
         /// Open connections of each listener. More are accepted and closed.
         connections: usize = "limits.connections", "1024";

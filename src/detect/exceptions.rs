@@ -146,11 +146,11 @@ pub(super) fn speaks_of_a_timeout(text: &str) -> bool {
 /// is a generic one of: that has names of its own.
 pub(crate) fn short_type(type_name: &str) -> &str {
     let type_name = type_name.trim().trim_matches('*');
-    let end = match type_name.find(['<', '[', '`', '(']) {
-        None | Some(0) => type_name.len(),
-        Some(end) => end,
+    let name = match type_name.find(['<', '[', '`', '(']) {
+        None => type_name,
+        Some(0) => return type_name,
+        Some(end) => type_name[..end].trim_end(),
     };
-    let name = type_name[..end].trim_end();
     let start = name
         .rfind(['.', ':', '\\', '$', '/'])
         .map_or(0, |separator| separator + 1);
