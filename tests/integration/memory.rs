@@ -333,19 +333,30 @@ fn twenty_mebibytes_of_nothing_cost_less_than_64_mebibytes() {
         return;
     }
     for (what, media_type, body, expected) in cases() {
-        let body = zipped(&body);
-        // A process each: memory that was used once stays on the books.
-        let database = Database::new(Kind::Sqlite);
-        let program = Program::start(&database.url, &database.environment());
-        assert_eq!(send(&program, media_type, &body), expected, "{what}");
-        let peak = peak_kib(&program);
-        println!(
-            "{what}: {} bytes on the wire, {peak} KiB resident",
-            body.len()
-        );
-        assert!(peak < ONE_KIB, "{what}: {peak} KiB resident");
-        assert_eq!(program.get("/livez").0, 200, "{what}");
+        assert_costs_little(what, media_type, &zipped(&body), expected);
     }
+    // The first member tells nothing of how much the second is.
+    for (what, bytes, expected) in [
+        ("two members of gzip", LIMIT, 400),
+        ("a gzip bomb of two members", 10 * LIMIT, 413),
+    ] {
+        let body = [zipped(&[0; 1_000]), zipped(&vec![0; bytes - 1_000])].concat();
+        assert_costs_little(what, "application/x-protobuf", &body, expected);
+    }
+}
+
+fn assert_costs_little(what: &str, media_type: &str, body: &[u8], expected: u16) {
+    // A process each: memory that was used once stays on the books.
+    let database = Database::new(Kind::Sqlite);
+    let program = Program::start(&database.url, &database.environment());
+    assert_eq!(send(&program, media_type, body), expected, "{what}");
+    let peak = peak_kib(&program);
+    println!(
+        "{what}: {} bytes on the wire, {peak} KiB resident",
+        body.len()
+    );
+    assert!(peak < ONE_KIB, "{what}: {peak} KiB resident");
+    assert_eq!(program.get("/livez").0, 200, "{what}");
 }
 
 #[test]
