@@ -2,15 +2,16 @@
 
 use std::{
     collections::BTreeMap,
+    io::{BufRead, BufReader},
     net::TcpListener,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
 
 use super::{
     checker::Checker,
-    databases::{Database, each_kind},
+    databases::{Database, Kind, each_kind},
     program::{Program, path},
 };
 
@@ -101,6 +102,42 @@ fn stored(database: &Database) -> BTreeMap<String, i64> {
             (kind.to_owned(), count.parse().expect("a number"))
         })
         .collect()
+}
+
+#[test]
+fn a_demo_that_is_stopped_says_what_it_had_sent() {
+    let database = Database::new(Kind::Sqlite);
+    let program = Program::start(&database.url, &[]);
+    let url = format!("http://{}", program.otlp);
+    let mut child = Command::new(path())
+        .args([
+            "demo",
+            "--to",
+            &url,
+            "--rate",
+            "500",
+            "--seconds",
+            "600",
+            "--json",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program can be started");
+    let mut told = String::new();
+    let mut said = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    said.read_line(&mut told).expect("it says what it does");
+    assert!(told.contains(&url) && told.contains("Ctrl-C"), "{told}");
+    while program.metrics().sum("redspan_requests_total", &[]) < 1.0 {}
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(killed.expect("kill is there").success());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    let sent: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let stored = program.metrics().sum("redspan_requests_total", &[]);
+    assert_eq!(Some(whole(stored)), sent["requests"].as_u64());
 }
 
 #[test]
