@@ -6,12 +6,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tracing::Span;
-
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
 };
+use tracing::Span;
 
 use crate::{
     detect::{Findings, Room},
