@@ -190,6 +190,37 @@ const RESERVE_STOCK: Step = step(
     7,
 );
 
+/// A picture that somebody has uploaded.
+const fn upload(millis: u32) -> Step {
+    step(
+        "thumbnails",
+        SpanKind::Consumer,
+        "process uploads",
+        &[
+            ("messaging.system", Text("kafka")),
+            ("messaging.operation.type", Text("process")),
+            ("messaging.destination.name", Text("uploads")),
+        ],
+        millis,
+    )
+}
+
+/// An order that the shop could not take.
+const fn refused_order(millis: u32) -> Step {
+    step(
+        "orders",
+        SpanKind::Server,
+        "POST /orders",
+        &[
+            ("http.request.method", Text("POST")),
+            ("http.route", Text("/orders")),
+            ("http.response.status_code", Number(500)),
+            ("user.id", Text("customer-{customer}")),
+        ],
+        millis,
+    )
+}
+
 /// What customers do. Each failure shows another category.
 pub(super) const STORIES: &[Story] = &[
     Story {
@@ -273,34 +304,13 @@ pub(super) const STORIES: &[Story] = &[
     },
     Story {
         weight: 30,
-        step: step(
-            "thumbnails",
-            SpanKind::Consumer,
-            "process uploads",
-            &[
-                ("messaging.system", Text("kafka")),
-                ("messaging.operation.type", Text("process")),
-                ("messaging.destination.name", Text("uploads")),
-            ],
-            420,
-        ),
+        step: upload(420),
         errors: &[],
     },
     // The card network answers 503: one failure, seen by three spans.
     Story {
         weight: 12,
-        step: step(
-            "orders",
-            SpanKind::Server,
-            "POST /orders",
-            &[
-                ("http.request.method", Text("POST")),
-                ("http.route", Text("/orders")),
-                ("http.response.status_code", Number(500)),
-                ("user.id", Text("customer-{customer}")),
-            ],
-            14,
-        )
+        step: refused_order(14)
         .throws(GATEWAY_UNAVAILABLE)
         .with(&[step("orders", SpanKind::Internal, "charge card", &[], 2)
             .throws(GATEWAY_UNAVAILABLE)
@@ -329,18 +339,7 @@ pub(super) const STORIES: &[Story] = &[
     // Two orders want the same stock.
     Story {
         weight: 6,
-        step: step(
-            "orders",
-            SpanKind::Server,
-            "POST /orders",
-            &[
-                ("http.request.method", Text("POST")),
-                ("http.route", Text("/orders")),
-                ("http.response.status_code", Number(500)),
-                ("user.id", Text("customer-{customer}")),
-            ],
-            11,
-        )
+        step: refused_order(11)
         .throws(DEADLOCK)
         .with(&[RESERVE_STOCK.throws(DEADLOCK)]),
         errors: &[expected(
@@ -467,17 +466,7 @@ pub(super) const STORIES: &[Story] = &[
     // An upload that is no picture.
     Story {
         weight: 4,
-        step: step(
-            "thumbnails",
-            SpanKind::Consumer,
-            "process uploads",
-            &[
-                ("messaging.system", Text("kafka")),
-                ("messaging.operation.type", Text("process")),
-                ("messaging.destination.name", Text("uploads")),
-            ],
-            15,
-        )
+        step: upload(15)
         .throws(Thrown {
             type_name: "pydantic_core._pydantic_core.ValidationError",
             message: "1 validation error for Upload: width must be greater than 0",
@@ -551,17 +540,7 @@ pub(super) const STORIES: &[Story] = &[
     // A picture too large for the worker.
     Story {
         weight: 1,
-        step: step(
-            "thumbnails",
-            SpanKind::Consumer,
-            "process uploads",
-            &[
-                ("messaging.system", Text("kafka")),
-                ("messaging.operation.type", Text("process")),
-                ("messaging.destination.name", Text("uploads")),
-            ],
-            2_300,
-        )
+        step: upload(2_300)
         .throws(Thrown {
             type_name: "java.lang.OutOfMemoryError",
             message: "Java heap space",
