@@ -67,8 +67,8 @@ CREATE TABLE audit_log (
     action    TEXT    NOT NULL CHECK (length(action) BETWEEN 1 AND 100),
     entity    TEXT    NOT NULL CHECK (length(entity) BETWEEN 1 AND 100),
     entity_id TEXT    NOT NULL,
-    before    TEXT    CHECK (json_valid(before)),
-    after     TEXT    CHECK (json_valid(after))
+    before    TEXT    CHECK (before IS NULL OR json_valid(before)),
+    after     TEXT    CHECK (after IS NULL OR json_valid(after))
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE settings (
