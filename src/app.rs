@@ -5,7 +5,7 @@ mod traces;
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Once,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -27,7 +27,7 @@ use crate::{
     failure::Failure,
     jobs,
     metrics::{Metrics, ProcessMetrics},
-    otlp::{body::BodyLimits, budget::Budget, http},
+    otlp::{body::BodyLimits, budget::Budget, export, http},
     server, shutdown,
     store::{self, SharedStore, StoreError},
     telemetry, web,
@@ -71,15 +71,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let budget = Budget::new(config.limits.in_flight_bytes.0);
     watch_memory(&metrics.process, &queue, &budget, &open);
 
-    let traces = Traces {
-        detect: detect_settings(&config.privacy),
-        limits: walk_limits(&config.limits),
-        open: Arc::clone(&open),
-        queue: queue.clone(),
-        metrics: Arc::clone(&metrics),
-        shared_with: store.is_shared().then(|| Arc::clone(&store)),
-    };
-    let otlp_service = http::OtlpHttp::new(traces, otlp_settings(&config, budget));
+    let otlp_service = otlp_service(&config, &store, &metrics, &open, &queue, budget);
     let web_state = web::WebState {
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
@@ -304,9 +296,30 @@ fn watch_connections(
     }
 }
 
-fn otlp_settings(config: &Config, budget: Budget) -> http::Settings {
+/// What takes requests of telemetry, and hands what it finds in them to the queue.
+fn otlp_service(
+    config: &Config,
+    store: &SharedStore,
+    metrics: &Arc<Metrics>,
+    open: &Arc<OpenTraceSet>,
+    queue: &CommitQueue,
+    budget: Budget,
+) -> http::OtlpHttp<Traces> {
+    let traces = Traces {
+        detect: detect_settings(&config.privacy),
+        limits: walk_limits(&config.limits),
+        open: Arc::clone(open),
+        queue: queue.clone(),
+        metrics: Arc::clone(metrics),
+        shared_with: store.is_shared().then(|| Arc::clone(store)),
+        logs_seen: Once::new(),
+    };
+    http::OtlpHttp::new(traces, otlp_settings(config, budget))
+}
+
+fn otlp_settings(config: &Config, budget: Budget) -> export::Settings {
     let tokens = config.auth.ingest_token.iter();
-    http::Settings {
+    export::Settings {
         body: BodyLimits {
             wire_bytes: config.limits.body_bytes.0,
             inflated_bytes: config.limits.inflated_body_bytes.0,

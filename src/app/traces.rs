@@ -1,6 +1,6 @@
 //! What becomes of a request of spans: looked at, handed to the writer, answered after COMMIT.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use bytes::Bytes;
 
@@ -9,7 +9,11 @@ use crate::{
     commit::{self, CommitQueue, NotTaken, OPEN_SECONDS, OpenTraceSet, Place, Tally, Work},
     detect::{DetectSettings, Detector, Findings, OpenTraces as _, TraceKeys},
     metrics::{Metrics, RecordResult, Signal},
-    otlp::{Encoding, Limits, Refusal, answer, http::Outcome, http::TraceService, walk},
+    otlp::{
+        Encoding, Limits, Refusal, answer,
+        export::{ExportService, Outcome},
+        walk,
+    },
     store::{SharedStore, StoreError},
     telemetry,
 };
@@ -26,14 +30,22 @@ pub(super) struct Traces {
     pub(super) metrics: Arc<Metrics>,
     /// The database, when other processes write to it too.
     pub(super) shared_with: Option<SharedStore>,
+    /// That log records arrive is told once.
+    pub(super) logs_seen: Once,
 }
 
-impl TraceService for Traces {
+impl ExportService for Traces {
     fn is_full(&self) -> bool {
         self.queue.is_full()
     }
 
-    async fn export_traces(&self, body: Bytes, encoding: Encoding) -> Outcome {
+    async fn export(&self, signal: answer::Signal, body: Bytes, encoding: Encoding) -> Outcome {
+        if signal == answer::Signal::Logs {
+            self.logs_seen.call_once(|| {
+                tracing::info!("a client sends logs: they are answered and not kept");
+            });
+            return Outcome::Accepted;
+        }
         if !self.queue.is_available() {
             return unavailable(&NotTaken::Unavailable.to_string());
         }

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod body;
 pub mod budget;
+pub mod export;
 pub mod http;
 mod inflate;
 mod json;

@@ -146,7 +146,7 @@ fn what_is_logged_in_a_request_carries_its_trace_id() {
             ("REDSPAN_LOG", "warn,redspan::app=info,redspan::otlp=info"),
         ],
     );
-    let answer = ureq::post(format!("http://{}/v1/logs", program.otlp))
+    let answer = ureq::post(format!("http://{}/v1/metrics", program.otlp))
         .header("Content-Type", "application/json")
         .send("{}")
         .expect("an answer");

@@ -6,12 +6,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message;
 use redspan::otlp::Encoding;
 use redspan::otlp::answer::Signal;
-use redspan::otlp::http::{self, Outcome};
+use redspan::otlp::export::{self, Outcome};
 use redspan::server;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Answer, JSON, PROTOBUF, Server, start, started, until};
+use super::{Answer, JSON, PROTOBUF, Server, Taken, start, started, until};
 
 /// `google.rpc.Status`, as another implementation reads it.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -57,13 +57,22 @@ async fn traces_are_taken_and_acknowledged_in_both_encodings() {
     let answer = server.send(JSON, b"{}").await;
     assert_eq!((answer.status, &answer.body[..]), (200, &b"{}"[..]));
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    let taken = server.told.taken.lock().unwrap();
-    assert_eq!(taken.len(), 2);
+    let head = "POST /v1/logs\nContent-Type: application/json";
+    let answer = server.send(head, b"{ }").await;
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"{}"[..]));
+    let taken = |signal, body: &'static [u8], encoding| Taken {
+        signal,
+        body: body.into(),
+        encoding,
+    };
     assert_eq!(
-        (&taken[0].0[..], taken[0].1),
-        (&b"\x0a\x00"[..], Encoding::Protobuf)
+        *server.told.taken.lock().unwrap(),
+        [
+            taken(Signal::Traces, b"\x0a\x00", Encoding::Protobuf),
+            taken(Signal::Traces, b"{}", Encoding::Json),
+            taken(Signal::Logs, b"{ }", Encoding::Json),
+        ]
     );
-    assert_eq!((&taken[1].0[..], taken[1].1), (&b"{}"[..], Encoding::Json));
 }
 
 #[tokio::test]
@@ -239,20 +248,18 @@ async fn a_query_does_not_change_the_path() {
 }
 
 #[tokio::test]
-async fn logs_and_metrics_get_an_empty_answer() {
+async fn metrics_get_an_empty_answer_and_are_looked_at_by_nobody() {
     let server = started().await;
-    for path in ["/v1/logs", "/v1/metrics"] {
-        let head = format!("POST {path}\nContent-Type: application/x-protobuf");
-        let answer = server.send(&head, &vec![1; 100_000]).await;
-        assert_eq!((answer.status, &answer.body[..]), (200, &b""[..]));
-        assert_eq!(
-            answer.header("content-type"),
-            Some("application/x-protobuf")
-        );
-        let head = format!("POST {path}\nContent-Type: application/json");
-        let answer = server.send(&head, b"{}").await;
-        assert_eq!((answer.status, &answer.body[..]), (200, &b"{}"[..]));
-    }
+    let head = "POST /v1/metrics\nContent-Type: application/x-protobuf";
+    let answer = server.send(head, &vec![1; 100_000]).await;
+    assert_eq!((answer.status, &answer.body[..]), (200, &b""[..]));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/x-protobuf")
+    );
+    let head = "POST /v1/metrics\nContent-Type: application/json";
+    let answer = server.send(head, b"{}").await;
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"{}"[..]));
     assert_eq!(server.taken(), 0);
 }
 
@@ -292,9 +299,9 @@ async fn every_answer_is_counted_also_when_no_service_saw_the_request() {
 #[tokio::test]
 async fn a_token_is_asked_for_when_there_are_any() {
     let digest = |token: &str| Sha256::digest(token).into();
-    let http = http::Settings {
+    let http = export::Settings {
         token_digests: vec![digest("first-token-of-two"), digest("second-token-of-two")],
-        ..http::Settings::default()
+        ..export::Settings::default()
     };
     let server = start(http, server::Settings::default()).await;
     for authorization in ["Bearer first-token-of-two", "bearer second-token-of-two"] {

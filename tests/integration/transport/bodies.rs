@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use redspan::otlp::body::BodyLimits;
 use redspan::otlp::budget::{Budget, STEP_BYTES};
-use redspan::otlp::http::{self, Outcome};
+use redspan::otlp::export::{self, Outcome};
 use redspan::server;
 
 use super::{Client, JSON, PROTOBUF, Server, start, started, until};
@@ -26,13 +26,13 @@ fn with_coding(name: &str) -> String {
 }
 
 async fn with_limits(wire_bytes: usize, inflated_bytes: usize, budget: &Budget) -> Server {
-    let http = http::Settings {
+    let http = export::Settings {
         body: BodyLimits {
             wire_bytes,
             inflated_bytes,
         },
         budget: budget.clone(),
-        ..http::Settings::default()
+        ..export::Settings::default()
     };
     start(http, server::Settings::default()).await
 }
@@ -57,8 +57,8 @@ async fn known_codings_are_undone_whatever_their_case() {
             200,
             "{name}"
         );
-        let (body, _) = server.told.taken.lock().unwrap().pop().unwrap();
-        assert_eq!(body, text, "{name}");
+        let taken = server.told.taken.lock().unwrap().pop().unwrap();
+        assert_eq!(taken.body, text, "{name}");
     }
 }
 
@@ -132,7 +132,7 @@ async fn a_chunked_body_is_taken() {
     client.write(CHUNKED.as_bytes()).await;
     client.write(b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n").await;
     assert_eq!(client.answer().await.unwrap().status, 200);
-    assert_eq!(server.told.taken.lock().unwrap()[0].0, "{}");
+    assert_eq!(server.told.taken.lock().unwrap()[0].body, "{}");
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn an_endless_chunked_body_is_refused_while_it_streams() {
     // Neither doubling nor adding chunks lands on it.
     let limit = 1_000_003;
     let server = with_limits(limit, limit, &budget).await;
-    for path in ["/v1/traces", "/v1/logs"] {
+    for path in ["/v1/traces", "/v1/metrics"] {
         let mut client = server.connect().await;
         client
             .write(CHUNKED.replace("/v1/traces", path).as_bytes())
@@ -239,10 +239,10 @@ async fn a_stated_gzip_size_reserves_no_more_than_the_wire_can_hold() {
 #[tokio::test]
 async fn an_answer_comes_in_time_also_when_the_work_does_not() {
     let budget = Budget::new(MIB);
-    let http = http::Settings {
+    let http = export::Settings {
         answer_within: Duration::from_millis(20),
         budget: budget.clone(),
-        ..http::Settings::default()
+        ..export::Settings::default()
     };
     let server = start(http, server::Settings::default()).await;
     server.hold(true);

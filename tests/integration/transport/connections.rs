@@ -13,7 +13,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use hyper_util::service::TowerToHyperService;
 use redspan::otlp::Encoding;
-use redspan::otlp::http::{self, Outcome};
+use redspan::otlp::export::{self, Outcome};
 use redspan::server::{self, Counts, Limits};
 use redspan::shutdown;
 use tokio::net::{TcpListener, TcpStream};
@@ -28,7 +28,7 @@ const SHORT: Duration = Duration::from_millis(250);
 async fn with_limits(change: impl FnOnce(&mut Limits)) -> Server {
     let mut settings = server::Settings::default();
     change(&mut settings.limits);
-    start(http::Settings::default(), settings).await
+    start(export::Settings::default(), settings).await
 }
 
 fn count(counter: &AtomicU64) -> u64 {
@@ -111,7 +111,7 @@ async fn a_second_header_block_has_no_more_time_than_the_first() {
 #[tokio::test]
 async fn a_body_that_trickles_is_cut_off() {
     let server = with_limits(|limits| limits.request_read = SHORT).await;
-    for path in ["/v1/traces", "/v1/logs"] {
+    for path in ["/v1/traces", "/v1/metrics"] {
         let mut client = server.connect().await;
         let head = format!(
             "POST {path} HTTP/1.1\r\nContent-Type: application/json\r\n\
@@ -365,7 +365,10 @@ async fn the_drain_closes_idle_connections_and_finishes_requests() {
         (answer.status, answer.header("connection")),
         (200, Some("close"))
     );
-    assert_eq!(server.told.taken.lock().unwrap()[1].1, Encoding::Protobuf);
+    assert_eq!(
+        server.told.taken.lock().unwrap()[1].encoding,
+        Encoding::Protobuf
+    );
     busy.closed().await;
     tokio::time::timeout(LONG, server.serving)
         .await
@@ -387,7 +390,7 @@ async fn the_drain_ends_in_time_whatever_clients_do() {
         drain: SHORT,
         ..server::Settings::default()
     };
-    let server = start(http::Settings::default(), settings).await;
+    let server = start(export::Settings::default(), settings).await;
     server.hold(true);
     let mut in_header = server.connect().await;
     in_header.write(b"POST /v1/tr").await;

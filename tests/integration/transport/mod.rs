@@ -13,7 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use redspan::otlp::Encoding;
 use redspan::otlp::answer::Signal;
-use redspan::otlp::http::{self, OtlpHttp, Outcome, TraceService};
+use redspan::otlp::export::{self, ExportService, Outcome};
+use redspan::otlp::http::OtlpHttp;
 use redspan::server;
 use redspan::shutdown::{self, Stopper};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,17 +34,29 @@ struct Told {
     outcome: Mutex<Option<Outcome>>,
     full: AtomicBool,
     held: watch::Sender<bool>,
-    taken: Mutex<Vec<(Bytes, Encoding)>>,
+    taken: Mutex<Vec<Taken>>,
     answered: Mutex<Vec<(Option<Signal>, u16)>>,
 }
 
-impl TraceService for Service {
+/// What the service was given.
+#[derive(PartialEq, Debug)]
+struct Taken {
+    signal: Signal,
+    body: Bytes,
+    encoding: Encoding,
+}
+
+impl ExportService for Service {
     fn is_full(&self) -> bool {
         self.0.full.load(Ordering::Relaxed)
     }
 
-    async fn export_traces(&self, body: Bytes, encoding: Encoding) -> Outcome {
-        self.0.taken.lock().unwrap().push((body, encoding));
+    async fn export(&self, signal: Signal, body: Bytes, encoding: Encoding) -> Outcome {
+        self.0.taken.lock().unwrap().push(Taken {
+            signal,
+            body,
+            encoding,
+        });
         self.0
             .held
             .subscribe()
@@ -68,7 +81,7 @@ struct Server {
     serving: JoinHandle<()>,
 }
 
-async fn start(http: http::Settings, mut server: server::Settings) -> Server {
+async fn start(http: export::Settings, mut server: server::Settings) -> Server {
     let told = Arc::new(Told {
         outcome: Mutex::new(Some(Outcome::Accepted)),
         full: AtomicBool::new(false),
@@ -93,7 +106,7 @@ async fn start(http: http::Settings, mut server: server::Settings) -> Server {
 }
 
 async fn started() -> Server {
-    start(http::Settings::default(), server::Settings::default()).await
+    start(export::Settings::default(), server::Settings::default()).await
 }
 
 /// Waits until something holds, which other tasks bring about.
