@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs them all: unit tests, and one integration binary that starts
 # its own PostgreSQL, Prometheus and applications on free ports and in temporary folders.
-# FULL=1 runs the long forms of the same tests (tests/full.sh sets it).
+# FULL=1 runs the long forms of the same tests, and those that are ignored otherwise (tests/full.sh
+# sets it).
 #
 # Without PostgreSQL, curl or script nothing runs. Another tool that cannot be had is named in a line
-# "skipped: …"; with CI=true that is a failure.
+# "skipped: …"; with CI=true or FULL=1 that is a failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 skip() {
     echo "skipped: $1"
-    if [ "${CI:-}" = true ]; then exit 1; fi
+    if [ "${CI:-}" = true ] || [ -n "${FULL:-}" ]; then exit 1; fi
 }
 
 lacking() {
@@ -45,6 +46,9 @@ have python3 || missing+=(python3 python3-venv)
 have node && have npm || missing+=(nodejs npm)
 have curl || missing+=(curl)
 have script || missing+=(bsdutils)
+if [ -n "${FULL:-}" ]; then
+    have javac && have mvn || missing+=(default-jdk-headless maven)
+fi
 if [ ${#missing[@]} -gt 0 ]; then
     install_debian "${missing[@]}" || echo "cannot install ${missing[*]} here"
 fi
@@ -82,7 +86,31 @@ if ! cmp -s tests/apps/node/package-lock.json "$packages/package-lock.json" || [
 fi
 export REDSPAN_TEST_NODE_MODULES="$packages/node_modules"
 
+if [ -n "${FULL:-}" ]; then
+    # Distributions have older ones than the packages of tests/apps/go ask for.
+    have go || skip "Go 1.26 or newer: the applications in Go"
+    jars="$PWD/target/test-jars"
+    if ! cmp -s tests/apps/java/pom.xml "$jars/pom.xml"; then
+        rm -rf "$jars"
+        if mvn --quiet --batch-mode --file tests/apps/java/pom.xml dependency:copy-dependencies \
+            -DoutputDirectory="$jars" -Dmdep.stripVersion=true; then
+            cp tests/apps/java/pom.xml "$jars"
+        else
+            rm -rf "$jars"
+            skip "Maven and the packages of tests/apps/java: the applications in Java"
+        fi
+    fi
+    export REDSPAN_TEST_JARS="$jars"
+fi
+
+# What each application under a real SDK adds itself to when all that is stored of it is right.
+export REDSPAN_TEST_APPS="$PWD/target/test-apps"
+: >"$REDSPAN_TEST_APPS"
+
 cargo build --release
 # The fault tests kill the program that users run, not a debug build of it.
 export REDSPAN_BIN="$PWD/target/release/redspan"
-cargo test
+cargo test -- ${FULL:+--include-ignored}
+
+echo "applications of which all that is stored was right:"
+sort -u "$REDSPAN_TEST_APPS"

@@ -133,7 +133,7 @@ impl Checker {
         let mut stored = self
             .texts(
                 "SELECT error_message || '|' || endpoint || '|' || method || '|' || \
-                 CAST(status_code AS TEXT) || '|' || user_id || '|' || CAST(severity AS TEXT) \
+                 COALESCE(CAST(status_code AS TEXT), '') || '|' || user_id || '|' || CAST(severity AS TEXT) \
                  FROM api_errors",
             )
             .await;

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use super::{Called, Case, Request, Row, run};
+use super::{Called, Case, Request, Row, below_order, run};
 use crate::databases::Kind;
 
 /// One round of requests for an order.
@@ -57,10 +57,12 @@ fn example() -> PathBuf {
 
 fn run_axum(kind: Kind) {
     let case = Case {
+        name: "Rust (axum)",
         command: Command::new(example()),
         protocol: "http/protobuf",
         batch: 512,
         route: "/orders/{id}",
+        url: below_order,
         unsaid: &["request_id", "ip_address"],
         requests,
     };

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Called, Case, Request, Row, file, node_packages, run};
+use super::{Called, Case, Request, Row, below_order, file, node_packages, run};
 use crate::databases::Kind;
 
 /// One round of requests for an order. The spans of each are those of Express, of its router, which
@@ -103,10 +103,12 @@ fn run_express(kind: Kind, protocol: &'static str) {
         .arg(file("node/shop.js"))
         .env("NODE_PATH", packages);
     let case = Case {
+        name: "Node (Express)",
         command,
         protocol,
         batch: 512,
         route: "/orders/:id",
+        url: below_order,
         unsaid: &[],
         requests,
     };

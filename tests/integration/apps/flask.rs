@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Called, Case, Request, Row, file, python, run};
+use super::{Called, Case, Request, Row, below_order, file, python, run};
 use crate::databases::Kind;
 
 /// The spans of one round are one more than a multiple of three: in three rounds, batches of three
@@ -190,10 +190,12 @@ fn run_flask(kind: Kind, batch: usize) {
     let spans: usize = requests(1, called).iter().map(|one| one.spans).sum();
     assert_eq!(spans % CUT_EVERYWHERE, 1);
     let case = Case {
+        name: "Python (Flask)",
         command,
         protocol: "http/protobuf",
         batch,
         route: "/orders/<int:order_id>",
+        url: below_order,
         unsaid: &[],
         requests,
     };

@@ -4,10 +4,11 @@
 //! A `sh server` block starts the program, which stays until the next one takes its place. A `sh`
 //! block is a person in another terminal. A `text` block is what the one before it printed. A
 //! `toml` block is the `redspan.toml` of the next one. `sh python` and `sh node` blocks are what
-//! somebody with an application does, after the `sh environment` block. Only places differ: each server takes free
-//! ports, its folder is a temporary one, and the PostgreSQL server is the tests' own.
+//! somebody with an application does, after the `sh environment` block. Only places differ: each
+//! server takes free ports, its folder is a temporary one, and the PostgreSQL server is the tests'
+//! own.
 
-mod snippets;
+pub mod snippets;
 
 use std::{
     collections::BTreeSet,
@@ -230,9 +231,10 @@ fn every_block_of_the_readme_does_what_it_shows() {
             "sql" => assert!(newcomer.query(text) > 0, "{text}"),
             "sh python" => snippets::run(&newcomer, "Python", text),
             "sh node" => snippets::run(&newcomer, "Node", text),
-            // Compared below, and in `snippets.rs`; but Go's, for which its packages are missing.
-            "promql" | "sh environment" | "sh java" | "sh dotnet" | "rust" | "js" | "nginx"
-            | "yaml" | "go" => {}
+            // Compared below, and in `snippets.rs`; with those for Java and Go whole applications
+            // are built, in `tests/integration/apps`.
+            "promql" | "sh environment" | "sh dotnet" | "rust" | "js" | "nginx" | "yaml"
+            | "sh java" | "go" => {}
             other => panic!("nothing is known of {other:?} blocks:\n{text}"),
         }
     }
