@@ -88,7 +88,7 @@ export REDSPAN_TEST_NODE_MODULES="$packages/node_modules"
 
 if [ -n "${FULL:-}" ]; then
     # Distributions have older ones than the packages of tests/apps/go ask for.
-    have go || skip "Go 1.26 or newer: the applications in Go"
+    have go || skip "Go 1.26 or newer: the application in Go, the Collector"
     jars="$PWD/target/test-jars"
     if ! cmp -s tests/apps/java/pom.xml "$jars/pom.xml"; then
         rm -rf "$jars"

@@ -3,6 +3,7 @@
 
 mod axum;
 mod check;
+mod collector;
 mod express;
 mod flask;
 mod go;
@@ -360,13 +361,9 @@ impl App {
         Some(response.status().as_u16())
     }
 
-    /// SIGTERM; ends when the SDK has sent what it held.
+    /// Ends when the SDK has sent what it held.
     fn stop(&mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").arg(pid).status().unwrap().success());
-        let ended = self.child.wait().unwrap();
-        // Java always says that it was told to.
-        assert!(ended.success() || ended.code() == Some(128 + 15), "{ended}");
+        terminate(&mut self.child);
     }
 }
 
@@ -375,6 +372,15 @@ impl Drop for App {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// SIGTERM, and a good end.
+fn terminate(child: &mut Child) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").arg(pid).status().unwrap().success());
+    let ended = child.wait().unwrap();
+    // Java always says that it was told to.
+    assert!(ended.success() || ended.code() == Some(128 + 15), "{ended}");
 }
 
 /// The Python with the packages of `tests/apps/requirements.txt`.
