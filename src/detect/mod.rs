@@ -19,6 +19,7 @@ mod resource;
 mod row;
 mod scrub;
 mod settings;
+mod steps;
 mod time;
 mod trace_keys;
 mod traces;

@@ -17,6 +17,7 @@ use super::{
     fingerprint::Kind,
     resource::{MAX_VALUE_BYTES, Share, insert},
     scrub::Scrubber,
+    steps::is_step,
     time::Clamped,
     values::{self, Text, lossy},
 };
@@ -193,8 +194,8 @@ fn error_message<'a>(origin: &Origin<'_, 'a>) -> Cow<'a, str> {
     let of_exception = |exception: &Exception<'a>| filled(exception.message.clone());
     let of_type = |exception: &Exception<'a>| filled(exception.type_name.clone());
     let of_last_event = || {
-        let last = origin.span.events.last()?;
-        filled(lossy(last.name))
+        let mut events = origin.span.events.iter().map(|event| event.name);
+        filled(lossy(events.rfind(|name| !is_step(name))?))
     };
     let of_code = || {
         let code = origin.codes.text()?;

@@ -208,7 +208,34 @@ impl<'a> Span<'a> {
     }
 
     pub(super) fn last_event_name(&self) -> Option<&'a str> {
-        let last = self.sent.events.last()?;
+        let last = self.sent.events.iter().rev().find(|event| {
+            let name = event.name.as_str();
+            let (start, end) = (name.strip_suffix("Start"), name.strip_suffix("End"));
+            let timed = start.or(end).unwrap_or(name);
+            // What browsers do, one after the other; and what XMLHttpRequest and RPC note.
+            !matches!(
+                timed,
+                "navigation"
+                    | "fetch"
+                    | "redirect"
+                    | "domainLookup"
+                    | "connect"
+                    | "secureConnection"
+                    | "request"
+                    | "response"
+                    | "unloadEvent"
+                    | "domInteractive"
+                    | "domContentLoadedEvent"
+                    | "domComplete"
+                    | "loadEvent"
+                    | "firstPaint"
+                    | "firstContentfulPaint"
+                    | "open"
+                    | "send"
+                    | "loaded"
+                    | "message"
+            )
+        })?;
         Some(last.name.as_str()).filter(|name| !name.is_empty())
     }
 
