@@ -357,6 +357,16 @@ fn walk_limits(limits: &config::LimitSettings) -> crate::otlp::Limits {
 
 fn detect_settings(privacy: &config::PrivacySettings) -> detect::DetectSettings {
     detect::DetectSettings {
+        scrubbing: detect::Scrubbing {
+            is_on: privacy.scrub,
+            keys: privacy.scrub_keys.iter().map(String::as_str).collect(),
+            patterns: privacy.scrub_patterns.0.clone(),
+            kept: detect::Kept {
+                query_text: privacy.query_text,
+                bodies: privacy.bodies,
+                gen_ai_messages: privacy.gen_ai_messages,
+            },
+        },
         privacy: detect::Privacy {
             client_address: match privacy.client_address {
                 config::KeepAddress::Whole => detect::KeepAddress::Whole,

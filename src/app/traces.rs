@@ -128,6 +128,7 @@ impl Traces {
             drop(Unsettled::received(&self.metrics, spans));
             return Err(Outcome::Busy(NotTaken::Full.to_string()));
         };
+        self.metrics.process.scrub(findings.scrubbed);
         Ok((findings, place))
     }
 

@@ -255,7 +255,7 @@ fn toml_text(value: &toml::Value) -> Option<String> {
             .iter()
             .map(|item| item.as_str())
             .collect::<Option<Vec<_>>>()
-            .map(|items| items.join(",")),
+            .map(|items| items.join("\n")),
         toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }

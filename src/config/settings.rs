@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use super::{
     database_url::DatabaseUrl,
     layers::{Layers, Mistake},
-    values::{Bytes, HttpUrl, LogFormat, Secret, Value},
+    values::{Bytes, HttpUrl, LogFormat, Patterns, Secret, Value},
 };
 
 /// One setting, for help texts and for finding out what a key means.
@@ -206,6 +206,25 @@ sections! {
         user_agent: bool = "privacy.user_agent", "true";
         /// Whether request headers that an application records are kept, scrubbed of secrets.
         request_headers: bool = "privacy.request_headers", "true";
+        /// Whether query texts and their parameters (`db.query.text`, `graphql.document`, …) are kept
+        /// in `context`, scrubbed. They hold what users typed.
+        query_text: bool = "privacy.query_text", "false";
+        /// Whether bodies of requests, responses and messages that an application records are kept in
+        /// `context`, scrubbed.
+        bodies: bool = "privacy.bodies", "false";
+        /// Whether what is said to and by models (`gen_ai.input.messages`, …) is kept in `context`,
+        /// scrubbed.
+        gen_ai_messages: bool = "privacy.gen_ai_messages", "false";
+        /// Whether secrets (passwords, tokens, card numbers, …) are taken out before anything is
+        /// stored. Without it they are in the database, its backups and on the screens of readers.
+        scrub: bool = "privacy.scrub", "true";
+        /// Further keys whose values are secrets, separated by commas: `iban` stands for
+        /// `customer.iban` and `customerIban` too. Upper and lower case are the same.
+        scrub_keys: Vec<String> = "privacy.scrub_keys", "";
+        /// Regular expressions of further secrets in texts, a list of texts in the file and one a line
+        /// elsewhere. Of a match the first group is taken out, without groups all of it.
+        /// Each costs time for every text of every failure.
+        scrub_patterns: Patterns = "privacy.scrub_patterns", "";
     }
 
     /// `[log]`

@@ -207,6 +207,36 @@ fn settings_that_contradict_each_other_are_refused() {
     }
 }
 
+#[test]
+fn patterns_are_lists_and_a_bad_one_is_named_with_its_place() {
+    let file = "[privacy]\nscrub_patterns = [\"ORD-[0-9]{2,3}\", \"pin (\\\\d+)\"]\n\
+                scrub_keys = [\"iban\", \"x-id\"]\n";
+    let config = load(file, &[], &[]).unwrap();
+    let patterns = config.privacy.scrub_patterns.0;
+    let texts: Vec<&str> = patterns.iter().map(regex::Regex::as_str).collect();
+    assert_eq!(texts, ["ORD-[0-9]{2,3}", r"pin (\d+)"]);
+    assert_eq!(config.privacy.scrub_keys, ["iban", "x-id"]);
+
+    let environment = [("REDSPAN_PRIVACY_SCRUB_PATTERNS", "a,b\nc")];
+    let config = load("", &environment, &[]).unwrap();
+    assert_eq!(config.privacy.scrub_patterns.0.len(), 2);
+
+    for (pattern, words) in [
+        ("a(b", "\"a(b\" is none: unclosed group"),
+        ("x*", "\"x*\" matches nothing at all"),
+        (r"(\\w{500}){500}", "is too large"),
+    ] {
+        let file = format!("[privacy]\nscrub_patterns = [\"fine\", \"{pattern}\"]\n");
+        let sentence = complaint(&file, &[]);
+        assert!(
+            sentence.contains("privacy.scrub_patterns in "),
+            "{sentence}"
+        );
+        assert!(sentence.contains("redspan.toml:2"), "{sentence}");
+        assert!(sentence.contains(words), "{sentence}");
+    }
+}
+
 /// `redspan.example.toml`, made from the declarations.
 fn example() -> String {
     let mut text = String::from(

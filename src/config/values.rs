@@ -9,9 +9,10 @@ use std::{
 };
 
 use hyper::Uri;
+use regex::{Regex, RegexBuilder};
 
 /// A type that a setting can have. Every layer gives text; a file's numbers and lists are turned
-/// into text first (lists with commas).
+/// into text first, lists into lines.
 pub(super) trait Value: Sized {
     /// What stands for the value in `--help`.
     const KIND: &'static str;
@@ -73,12 +74,64 @@ impl<T: Value> Value for Vec<T> {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.split(',')
+        text.split([',', '\n'])
             .map(str::trim)
             .filter(|part| !part.is_empty())
             .map(T::parse)
             .collect()
     }
+}
+
+/// Regular expressions; in the environment one a line.
+#[derive(Clone, Debug, Default)]
+pub struct Patterns(pub Vec<Regex>);
+
+impl PartialEq for Patterns {
+    fn eq(&self, other: &Self) -> bool {
+        let texts = |patterns: &Self| -> Vec<String> {
+            patterns.0.iter().map(ToString::to_string).collect()
+        };
+        texts(self) == texts(other)
+    }
+}
+
+impl Value for Patterns {
+    const KIND: &'static str = "REGEX";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let lines = text.lines().filter(|line| !line.is_empty());
+        lines.map(pattern).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn shown(text: &str) -> String {
+        text.replace('\n', ", ")
+    }
+}
+
+/// More memory than this is not spent on one pattern.
+const MAX_PATTERN_BYTES: usize = 1 << 20;
+
+fn pattern(text: &str) -> Result<Regex, String> {
+    let regex = RegexBuilder::new(text)
+        .size_limit(MAX_PATTERN_BYTES)
+        .build();
+    let regex = regex.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => {
+            format!("a list of regular expressions, and {text:?} is too large for one")
+        }
+        error => {
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or_default();
+            let reason = reason.trim_start_matches("error: ");
+            format!("a list of regular expressions, and {text:?} is none: {reason}")
+        }
+    })?;
+    if regex.is_match("") {
+        return Err(format!(
+            "a list of regular expressions, and {text:?} matches nothing at all, which is everywhere"
+        ));
+    }
+    Ok(regex)
 }
 
 impl Value for bool {

@@ -1,11 +1,15 @@
 //! Which attributes of a span mean something to detection, by their old and new names. Each span's
 //! attributes are classified once; for most spans that is all that happens to them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 use crate::otlp::{Attribute, Value};
 
-use super::values::{self, Text};
+use super::{
+    Scrubbing,
+    scrub::Scrubber,
+    values::{self, Text},
+};
 
 /// What an attribute says, whatever its name is this year.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -241,7 +245,10 @@ pub(super) fn slot(key: &[u8]) -> Option<Slot> {
     slot_of(key).map(|(slot, _)| slot)
 }
 
-/// What a resource says of itself.
+/// Names that are labels of metrics and keys of traces are scrubbed by the same rules everywhere.
+static BUILT_IN: LazyLock<Scrubbing> = LazyLock::new(Scrubbing::default);
+
+/// What a resource says of itself, without secrets.
 #[derive(Default)]
 pub(super) struct ServiceFacts {
     pub service_name: String,
@@ -268,16 +275,19 @@ impl ServiceFacts {
             }
         }
         let name = name.as_deref().unwrap_or("unknown_service").trim();
+        let mut scrubber = Scrubber::new(&BUILT_IN);
+        let mut clean =
+            |text: &str, max| Text::chars(&scrubber.text(text.trim()), max).into_string();
         let service_name = match namespace {
             Some(namespace) => format!("{}/{name}", namespace.trim()),
             None => name.to_owned(),
         };
         Self {
-            service_name: Text::chars(&service_name, 255).into_string(),
-            service_version: version.map(|text| Text::chars(text.trim(), 100).into_string()),
+            service_name: clean(&service_name, 255),
+            service_version: version.map(|text| clean(&text, 100)),
             environment: environment
                 .or(old_environment)
-                .map(|text| Text::chars(text.trim(), 100).into_string())
+                .map(|text| clean(&text, 100))
                 .unwrap_or_default(),
         }
     }

@@ -44,6 +44,8 @@ pub struct Detector<'d> {
     is_own: bool,
     bad_trace_ids: u64,
     bad_span_ids: u64,
+    /// Secrets that were taken out.
+    scrubbed: u64,
     resources: Resources,
     scope: Scope,
     requests: Requests,
@@ -68,6 +70,9 @@ pub struct Detector<'d> {
 /// only does not fill the memory.
 const MAX_CONTEXT_BYTES: usize = 24 * 1024 * 1024;
 
+/// As much of a message as its first line is looked for in.
+const MAX_FIRST_LINE_BYTES: usize = 1024;
+
 /// The long texts of all rows of a request, which can be longer than the request: those beyond are
 /// cut short.
 const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
@@ -91,6 +96,7 @@ impl<'d> Detector<'d> {
             spans: 0,
             bad_trace_ids: 0,
             bad_span_ids: 0,
+            scrubbed: 0,
             resources: Resources::default(),
             scope: Scope::default(),
             requests: Requests::default(),
@@ -140,7 +146,7 @@ impl<'d> Detector<'d> {
                     &self.notes[request as usize],
                     self.settings.privacy,
                     &mut Vec::new(),
-                    &mut Scrubber::default(),
+                    &mut Scrubber::new(&self.settings.scrubbing),
                 )
             };
             let mut found_bytes = self.found_bytes;
@@ -163,6 +169,7 @@ impl<'d> Detector<'d> {
             digest,
             spans: self.spans,
             own_spans: self.own_spans,
+            scrubbed: self.scrubbed,
             rejected: [
                 ("bad_trace_id", self.bad_trace_ids),
                 ("bad_span_id", self.bad_span_ids),
@@ -256,10 +263,13 @@ impl<'d> Detector<'d> {
             return;
         }
         let trace = self.trace_key(span.trace_id);
-        let mut scrubber = Scrubber::default();
+        let mut scrubber = Scrubber::new(&self.settings.scrubbing);
         let thrown = exception.map(|exception| {
-            let message = Scrubber::default().text(&exception.message).into_owned();
-            exceptions::thrown(&exception.type_name, &message)
+            let mut scrubber = Scrubber::new(&self.settings.scrubbing);
+            exceptions::thrown(
+                &scrubber.text(&exception.type_name),
+                &scrubber.text(Text::whole_words(&exception.message, MAX_FIRST_LINE_BYTES).text),
+            )
         });
         let mut thrown_at = None;
         let mut clamped_exception_nanos = None;
@@ -286,7 +296,7 @@ impl<'d> Detector<'d> {
                 )
             },
         );
-        let share = self.resources.share();
+        let share = self.resources.share(&self.settings.scrubbing);
         let origin = Origin {
             span: span.view,
             attributes: span.attributes,
@@ -301,6 +311,7 @@ impl<'d> Detector<'d> {
             without_texts: self.text_bytes > MAX_TEXT_BYTES,
         };
         let row = row::build(&origin, &self.scope, share, truncated, scrubber);
+        self.scrubbed += row.scrubbed;
         self.context_bytes += row.content.context_bytes();
         self.text_bytes += row.content.text_bytes();
         let stated = |slot| {
@@ -415,6 +426,9 @@ impl Visitor for Detector<'_> {
         let mut request = None;
         let method = if entry != Entry::No || has_findings {
             endpoint(view, &attributes, codes.http, &mut self.endpoint);
+            let mut scrubber = Scrubber::new(&self.settings.scrubbing);
+            scrubber.owned(&mut self.endpoint);
+            self.scrubbed += scrubber.count;
             method(view, &attributes)
         } else {
             std::borrow::Cow::Borrowed("")

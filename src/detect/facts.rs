@@ -201,10 +201,11 @@ impl NoteBook {
         note: &Note,
         privacy: Privacy,
         truncated: &mut Vec<&'static str>,
-        scrubber: &mut Scrubber,
+        scrubber: &mut Scrubber<'_>,
     ) -> EntryFacts {
         let mut cut = |column, text: &str, max| {
-            let kept = Text::chars(text.trim(), max);
+            let clean = scrubber.text(text.trim());
+            let kept = Text::chars(&clean, max);
             if kept.cut {
                 truncated.push(column);
             }
@@ -225,8 +226,12 @@ impl NoteBook {
                 .user_agent
                 .then(|| cut("user_agent", &agent, MAX_USER_AGENT))
                 .flatten(),
-            request_headers: self.headers(note, scrubber),
+            request_headers: None,
             probe: note.is_synthetic || is_probe_endpoint(endpoint) || is_probe_agent(&agent),
+        };
+        let facts = EntryFacts {
+            request_headers: self.headers(note, scrubber),
+            ..facts
         };
         if note.lacks_headers {
             truncated.push("request_headers");
@@ -235,12 +240,10 @@ impl NoteBook {
     }
 
     /// The headers that were noted, without secrets.
-    fn headers(&self, note: &Note, scrubber: &mut Scrubber) -> Option<JsonObject> {
+    fn headers(&self, note: &Note, scrubber: &mut Scrubber<'_>) -> Option<JsonObject> {
         let text = self.bytes(note.headers);
         let mut headers: Map<String, Json> = serde_json::from_slice(text).ok()?;
-        for (name, value) in &mut headers {
-            scrubber.json(name, value);
-        }
+        scrubber.object(&mut headers);
         Some(JsonObject::from(&headers))
     }
 }
@@ -280,7 +283,7 @@ fn address(text: &str, keep: KeepAddress) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::otlp::Attribute;
+    use crate::{detect::Scrubbing, otlp::Attribute};
 
     #[test]
     fn addresses_are_cut_to_their_network() {
@@ -314,7 +317,8 @@ mod tests {
         };
         let mut book = NoteBook::default();
         let note = book.note(&span, &attributes, Codes::new(&attributes), privacy);
-        let mut scrubber = Scrubber::default();
+        let scrubbing = Scrubbing::default();
+        let mut scrubber = Scrubber::new(&scrubbing);
         book.facts("/a", "GET", &note, privacy, &mut Vec::new(), &mut scrubber)
     }
 
@@ -337,7 +341,8 @@ mod tests {
         let mut book = NoteBook::default();
         let facts = |book: &mut NoteBook| {
             let note = book.note(&span, &attributes, Codes::new(&attributes), privacy);
-            let (mut truncated, mut scrubber) = (Vec::new(), Scrubber::default());
+            let scrubbing = Scrubbing::default();
+            let (mut truncated, mut scrubber) = (Vec::new(), Scrubber::new(&scrubbing));
             let facts = book.facts("", "", &note, privacy, &mut truncated, &mut scrubber);
             (facts.request_headers, truncated)
         };

@@ -11,6 +11,8 @@ pub struct Findings {
     pub spans: u64,
     /// Spans of this process that came back to it; they are not among `spans`.
     pub own_spans: u64,
+    /// Secrets that were taken out of rows and endpoints.
+    pub scrubbed: u64,
     /// Spans that were left out for good, with the reason: bad ids, …
     pub rejected: Vec<(&'static str, u64)>,
     /// The label sets that `entries` point to, each once.

@@ -35,5 +35,5 @@ pub use resolve::{
     ResolvedFailure, ResolvedRow, RowContext, TRIMMED, build_row, content_of, resolve,
     resolve_beyond,
 };
-pub use settings::{DetectSettings, KeepAddress, Privacy};
+pub use settings::{DetectSettings, KeepAddress, Kept, KeyNames, Privacy, Scrubbing};
 pub use trace_keys::TraceKeys;

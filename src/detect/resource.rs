@@ -10,6 +10,7 @@ use crate::{
 };
 
 use super::{
+    Scrubbing,
     attributes::ServiceFacts,
     scrub::Scrubber,
     values::{self, MAX_KEY_BYTES, Text, lossy},
@@ -86,7 +87,7 @@ impl Resources {
 
     /// What the current one gives to a row. Empty and truncated when the request's rows have got
     /// enough.
-    pub fn share(&mut self) -> Share {
+    pub fn share(&mut self, scrubbing: &Scrubbing) -> Share {
         if self.shares_bytes >= MAX_SHARES_BYTES {
             return Share {
                 attributes: Map::new(),
@@ -94,7 +95,7 @@ impl Resources {
                 scrubbed: 0,
             };
         }
-        let mut scrubber = Scrubber::default();
+        let mut scrubber = Scrubber::new(scrubbing);
         let mut left = MAX_SHARE_BYTES;
         let mut share = Share {
             attributes: Map::new(),
@@ -118,10 +119,11 @@ pub(super) fn insert(
     key: &str,
     mut value: Json,
     left: &mut usize,
-    scrubber: &mut Scrubber,
+    scrubber: &mut Scrubber<'_>,
 ) -> bool {
-    let kept_key = Text::bytes(key, MAX_KEY_BYTES);
     scrubber.json(key, &mut value);
+    let clean_key = scrubber.text(key);
+    let kept_key = Text::bytes(&clean_key, MAX_KEY_BYTES);
     let mut is_cut = kept_key.cut;
     if let Json::String(text) = &mut value {
         let kept = Text::bytes(text, MAX_VALUE_BYTES);

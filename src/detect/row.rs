@@ -10,6 +10,7 @@ use crate::{
 };
 
 use super::{
+    Kept,
     attributes::{Attributes, REQUEST_HEADER, ServiceFacts, Slot, slot},
     category,
     codes::Codes,
@@ -61,6 +62,8 @@ pub(super) struct Row {
     pub content: Content,
     pub category: Category,
     pub critical: bool,
+    /// Secrets that were taken out.
+    pub scrubbed: u64,
 }
 
 /// Builds the row's own part. `truncated` names what was cut already; `scrubber` has counted what
@@ -70,7 +73,7 @@ pub(super) fn build(
     scope: &Scope,
     share: Share,
     mut truncated: Vec<&'static str>,
-    mut scrubber: Scrubber,
+    mut scrubber: Scrubber<'_>,
 ) -> Row {
     let type_name = type_name(origin);
     let whole_message = error_message(origin);
@@ -93,7 +96,7 @@ pub(super) fn build(
                 &mut scrubber,
             )
         });
-    let code = error_code(origin);
+    let code = error_code(origin, &mut scrubber);
     let category = category::own_category(
         origin.span,
         origin.attributes,
@@ -102,11 +105,12 @@ pub(super) fn build(
         &message,
         origin.exception.is_some(),
     );
+    let thrown_type = origin
+        .exception
+        .map(|exception| scrubber.text(&exception.type_name));
     let fingerprint = Kind {
         service_name: &origin.service.service_name,
-        type_name: origin
-            .exception
-            .map_or("", |exception| &*exception.type_name),
+        type_name: thrown_type.as_deref().unwrap_or(""),
         code: code.as_deref(),
         message: &message,
         stack: stack.as_deref().unwrap_or(""),
@@ -116,7 +120,7 @@ pub(super) fn build(
     if origin.without_texts {
         shorten(&mut message, &mut stack, &mut truncated);
     }
-    let external = External::of(origin, &message);
+    let external = External::of(origin, &message, &mut scrubber);
     let texts = message.len() * 2 + stack.as_ref().map_or(0, String::len);
     let mut context = if origin.without_context {
         truncated.push("context");
@@ -134,6 +138,7 @@ pub(super) fn build(
     }
     Row {
         critical: category::is_critical(&type_name),
+        scrubbed: scrubber.count,
         category,
         content: Content {
             error_message: message,
@@ -157,9 +162,9 @@ fn scrubbed(
     max_bytes: usize,
     column: &'static str,
     truncated: &mut Vec<&'static str>,
-    scrubber: &mut Scrubber,
+    scrubber: &mut Scrubber<'_>,
 ) -> String {
-    let beginning = Text::bytes(text, 2 * max_bytes);
+    let beginning = Text::whole_words(text, 2 * max_bytes);
     let clean = scrubber.text(beginning.text);
     let kept = Text::bytes(&clean, max_bytes);
     if beginning.cut || kept.cut {
@@ -221,7 +226,7 @@ fn error_message<'a>(origin: &Origin<'_, 'a>) -> Cow<'a, str> {
 }
 
 /// Exception type, else `error.type`, else the status code's text.
-fn error_code(origin: &Origin<'_, '_>) -> Option<String> {
+fn error_code(origin: &Origin<'_, '_>, scrubber: &mut Scrubber<'_>) -> Option<String> {
     let of_exception = origin
         .exception
         .map(|exception| exception.type_name.trim())
@@ -230,7 +235,7 @@ fn error_code(origin: &Origin<'_, '_>) -> Option<String> {
         .map(Cow::Borrowed)
         .or_else(|| origin.attributes.text(Slot::ErrorType))
         .or_else(|| origin.codes.text().map(Cow::Owned))
-        .map(|code| Text::bytes(&code, MAX_TYPE_BYTES).into_string())
+        .map(|code| Text::bytes(&scrubber.text(&code), MAX_TYPE_BYTES).into_string())
 }
 
 /// What was called, when the origin is a call.
@@ -242,12 +247,13 @@ struct External {
 }
 
 impl External {
-    fn of(origin: &Origin<'_, '_>, message: &str) -> Self {
+    fn of(origin: &Origin<'_, '_>, message: &str, scrubber: &mut Scrubber<'_>) -> Self {
         if !matches!(origin.span.kind, SpanKind::Client | SpanKind::Producer) {
             return Self::default();
         }
         let attributes = origin.attributes;
-        let cut = |text: &str| Text::chars(text, MAX_EXTERNAL_CHARS).into_string();
+        let mut cut =
+            |text: &str| Text::chars(&scrubber.text(text), MAX_EXTERNAL_CHARS).into_string();
         let rpc_service = || {
             let method = attributes.text(Slot::RpcMethod)?;
             let (service, _) = method.trim_start_matches('/').split_once('/')?;
@@ -312,7 +318,7 @@ fn context(
     share: Share,
     mut left: usize,
     truncated: &mut Vec<&'static str>,
-    scrubber: &mut Scrubber,
+    scrubber: &mut Scrubber<'_>,
 ) -> Map<String, Json> {
     let span = origin.span;
     let mut context = Map::new();
@@ -320,7 +326,8 @@ fn context(
         context.insert(key.to_owned(), value);
     };
     let name = lossy(span.name);
-    let name = scrubber.text(Text::chars(&name, 512).text).into_owned();
+    let name = scrubber.text(&name);
+    let name = Text::chars(&name, 512).text;
     let nanos = span
         .end_time_unix_nano
         .saturating_sub(span.start_time_unix_nano);
@@ -341,7 +348,7 @@ fn context(
     if !scope.name.is_empty() {
         add(
             "scope",
-            json!({"name": scope.name, "version": scope.version}),
+            json!({"name": scrubber.text(&scope.name), "version": scrubber.text(&scope.version)}),
         );
     }
 
@@ -431,11 +438,12 @@ fn time_clamped(origin: &Origin<'_, '_>) -> Map<String, Json> {
     .collect()
 }
 
-fn earlier_exception(exception: &Exception<'_>, scrubber: &mut Scrubber) -> Json {
-    let message = Text::bytes(&exception.message, 2 * MAX_EARLIER_BYTES).text;
+fn earlier_exception(exception: &Exception<'_>, scrubber: &mut Scrubber<'_>) -> Json {
+    let message = Text::whole_words(&exception.message, 2 * MAX_EARLIER_BYTES).text;
     let message = scrubber.text(message);
+    let type_name = scrubber.text(&exception.type_name);
     json!({
-        "type": Text::bytes(&exception.type_name, MAX_TYPE_BYTES).text,
+        "type": Text::bytes(&type_name, MAX_TYPE_BYTES).text,
         "message": Text::bytes(&message, MAX_EARLIER_BYTES).text,
     })
 }
@@ -461,7 +469,7 @@ struct SpanAttributes {
 fn span_attributes(
     origin: &Origin<'_, '_>,
     left: &mut usize,
-    scrubber: &mut Scrubber,
+    scrubber: &mut Scrubber<'_>,
 ) -> SpanAttributes {
     let mut found = SpanAttributes {
         kept: Map::new(),
@@ -475,8 +483,9 @@ fn span_attributes(
         }
         let key = lossy(attribute.key);
         let is_of_people = key.starts_with("user.") || key.starts_with("enduser.");
-        if is_not_stored(&key) || (origin.without_people && is_of_people) {
+        if is_not_stored(&key, scrubber.kept()) || (origin.without_people && is_of_people) {
             if found.omitted.len() < MAX_ATTRIBUTES {
+                let key = scrubber.text(&key);
                 found.omitted.push(Text::bytes(&key, 256).into_string());
             }
             continue;
@@ -513,28 +522,71 @@ fn has_column(key: &[u8], is_request: bool) -> bool {
     }
 }
 
-/// Queries, bodies and what people say to models: not stored.
-fn is_not_stored(key: &str) -> bool {
-    NOT_STORED.contains(&key)
-        || NOT_STORED_PREFIXES
-            .iter()
-            .any(|start| key.starts_with(start))
+/// Queries, bodies and what people say to models are stored when somebody asks for them.
+fn is_not_stored(key: &str, kept: Kept) -> bool {
+    [
+        (kept.query_text, QUERY_TEXTS),
+        (kept.bodies, BODIES),
+        (kept.gen_ai_messages, GEN_AI_MESSAGES),
+    ]
+    .iter()
+    .filter(|(is_kept, _)| !is_kept)
+    .flat_map(|(_, names)| *names)
+    .any(|name| match name.strip_suffix('*') {
+        Some(start) => key.starts_with(start),
+        None => key == *name,
+    })
 }
 
+// A name that ends in `*` stands for all that begin so.
+
 #[rustfmt::skip]
-const NOT_STORED: &[&str] = &[
-    "db.query.text", "db.statement",
-    "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions",
-    "gen_ai.prompt", "gen_ai.completion", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result",
-    "http.request.body", "http.response.body", "http.request.body.content",
-    "http.response.body.content", "messaging.message.body", "rpc.request.body", "rpc.response.body",
-    "graphql.document",
+const QUERY_TEXTS: &[&str] = &[
+    "db.query.text", "db.statement", "db.query.parameter.*", "db.operation.parameter.*",
+    "db.sql.parameters", "graphql.document", "graphql.variables*",
 ];
 
-const NOT_STORED_PREFIXES: &[&str] = &[
-    "db.query.parameter.",
-    "gen_ai.prompt.",
-    "gen_ai.completion.",
-    "http.request.body.text",
-    "http.response.body.text",
+#[rustfmt::skip]
+const BODIES: &[&str] = &[
+    "http.request.body", "http.request.body.content", "http.request.body.text*",
+    "http.response.body", "http.response.body.content", "http.response.body.text*",
+    "messaging.message.body*", "messaging.message.payload", "rpc.request.body", "rpc.response.body",
+    "faas.event", "lambda.event",
 ];
+
+#[rustfmt::skip]
+const GEN_AI_MESSAGES: &[&str] = &[
+    "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions",
+    "gen_ai.prompt", "gen_ai.prompt.*", "gen_ai.completion", "gen_ai.completion.*",
+    "gen_ai.tool.call.arguments", "gen_ai.tool.call.result",
+    "gen_ai.tool.definitions", "input.value", "output.value", "llm.input_messages*",
+    "llm.output_messages*", "llm.prompts*", "traceloop.entity.input", "traceloop.entity.output",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_bodies_and_messages_are_stored_when_asked_for() {
+        let names = [
+            "db.query.parameter.id",
+            "http.request.body",
+            "gen_ai.input.messages",
+        ];
+        let stored = |kept: Kept| names.map(|name| !is_not_stored(name, kept));
+        assert_eq!(stored(Kept::default()), [false, false, false]);
+        let query_text = Kept {
+            query_text: true,
+            ..Kept::default()
+        };
+        assert_eq!(stored(query_text), [true, false, false]);
+        let all = Kept {
+            query_text: true,
+            bodies: true,
+            gen_ai_messages: true,
+        };
+        assert_eq!(stored(all), [true, true, true]);
+        assert!(!is_not_stored("gen_ai.prompt_tokens", Kept::default()));
+    }
+}

@@ -16,7 +16,7 @@ const MAX_LOOKED_AT_BYTES: usize = 128 * 1024;
 
 /// Text as it is kept: invalid UTF-8 and NUL become U+FFFD.
 pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    let bytes = beginning(bytes);
+    let bytes = beginning(bytes, MAX_LOOKED_AT_BYTES);
     // Most texts are ASCII, which is read eight bytes at a time here and one by one below.
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -28,10 +28,10 @@ pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     text
 }
 
-/// What is looked at, not cut within a character.
-fn beginning(bytes: &[u8]) -> &[u8] {
+/// At most so many bytes, not cut within a character.
+fn beginning(bytes: &[u8], max: usize) -> &[u8] {
     let is_inside = |byte: &u8| (byte & 0xc0) == 0x80;
-    match bytes.split_at_checked(MAX_LOOKED_AT_BYTES) {
+    match bytes.split_at_checked(max) {
         Some((beginning, rest)) if rest.first().is_some_and(is_inside) => {
             let start = beginning.iter().rposition(|byte| !is_inside(byte));
             &beginning[..start.unwrap_or(beginning.len())]
@@ -40,6 +40,9 @@ fn beginning(bytes: &[u8]) -> &[u8] {
         None => bytes,
     }
 }
+
+/// A text without spaces for longer than this is cut anywhere.
+const MAX_WORD_BYTES: usize = 512;
 
 /// A text that was cut to its limit.
 pub(super) struct Text<'a> {
@@ -63,6 +66,18 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// At most so many bytes, not cut within a word: half a secret may no longer look like one.
+    pub fn whole_words(text: &'a str, max: usize) -> Self {
+        let mut kept = Self::bytes(text, max);
+        if kept.cut
+            && let Some(space) = kept.text.rfind(char::is_whitespace)
+            && kept.text.len() - space <= MAX_WORD_BYTES
+        {
+            kept.text = &kept.text[..space];
+        }
+        kept
+    }
+
     /// At most so many bytes, ending on a character's boundary.
     pub fn bytes(text: &'a str, max: usize) -> Self {
         Self {
@@ -84,7 +99,7 @@ pub(super) fn text(value: Value<'_>) -> Cow<'_, str> {
         Value::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
         Value::Int(value) => Cow::Owned(value.to_string()),
         Value::Double(value) => Cow::Owned(value.to_string()),
-        Value::Bytes(bytes) => Cow::Owned(hex(&bytes[..bytes.len().min(MAX_LOOKED_AT_BYTES)])),
+        Value::Bytes(bytes) => printable(beginning(bytes, MAX_LOOKED_AT_BYTES)),
         Value::Array(_) => Cow::Owned(lines(value)),
         Value::Map(_) => Cow::Owned(json(value, &mut { MAX_LOOKED_AT_BYTES }).to_string()),
     }
@@ -138,7 +153,10 @@ fn json_at(value: Value<'_>, left: &mut usize, depth: u8) -> Json {
         Value::Int(value) => Json::from(value),
         Value::Double(value) => serde_json::Number::from_f64(value)
             .map_or_else(|| json_text(&value.to_string(), left), Json::Number),
-        Value::Bytes(bytes) => json_text(&hex(&bytes[..bytes.len().min(*left)]), left),
+        Value::Bytes(bytes) => {
+            let kept = beginning(bytes, left.saturating_add(1));
+            json_text(&printable(kept), left)
+        }
         Value::Array(_) | Value::Map(_) if depth >= MAX_DEPTH => json_text("[too deep]", left),
         Value::Array(_) => {
             let mut items = Vec::new();
@@ -173,7 +191,7 @@ pub(super) const MAX_KEY_BYTES: usize = 256;
 const ITEM_BYTES: usize = 4;
 
 fn json_text(text: &str, left: &mut usize) -> Json {
-    let kept = Text::bytes(text, *left);
+    let kept = Text::whole_words(text, *left);
     if kept.cut {
         *left = 0;
     } else {
@@ -187,6 +205,15 @@ fn take(left: &mut usize, bytes: usize) -> bool {
     let enough = *left >= bytes;
     *left = left.saturating_sub(bytes);
     enough
+}
+
+/// Bytes that are text are shown, and scrubbed, as such; others as hexadecimal digits.
+fn printable(bytes: &[u8]) -> Cow<'_, str> {
+    let is_unreadable = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t');
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains(is_unreadable) => Cow::Borrowed(text),
+        _ => Cow::Owned(hex(bytes)),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

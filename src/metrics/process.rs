@@ -100,6 +100,7 @@ pub struct ProcessMetrics {
     /// The database, as it looks from here.
     pub repository: Repository,
     pub(super) series_overflow: IntCounter,
+    secrets_scrubbed: IntCounter,
 }
 
 /// Unresolved errors of one service, severity and category.
@@ -113,6 +114,13 @@ impl ProcessMetrics {
             IntCounter::new(
                 "redspan_series_overflow_total",
                 "Label sets folded into __other__, each time that they would have been counted.",
+            ),
+        );
+        let secrets_scrubbed = registered(
+            registry,
+            IntCounter::new(
+                "redspan_secrets_scrubbed_total",
+                "Secrets taken out of what was found, before it was stored.",
             ),
         );
         register_build_info(registry);
@@ -131,11 +139,17 @@ impl ProcessMetrics {
             memory: Memory::register(registry),
             repository: Repository::register(registry, label_sets, series_overflow.clone()),
             series_overflow,
+            secrets_scrubbed,
         }
     }
 }
 
 impl ProcessMetrics {
+    /// Secrets were taken out.
+    pub fn scrub(&self, secrets: u64) {
+        self.secrets_scrubbed.inc_by(secrets);
+    }
+
     /// Label sets of hours were folded.
     pub fn fold(&self, label_sets: u64) {
         self.series_overflow.inc_by(label_sets);

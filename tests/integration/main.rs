@@ -26,6 +26,7 @@ mod pty;
 mod readme;
 mod reference;
 mod repository;
+mod secrets;
 mod signals;
 mod skip;
 mod stop;
