@@ -81,6 +81,7 @@ impl Server {
                 format!("sqlite://{}/bench.db", folder.path().display()),
             )
             .env("REDSPAN_OTLP_HTTP_LISTEN", "127.0.0.1:0")
+            .env("REDSPAN_OTLP_GRPC_LISTEN", "127.0.0.1:0")
             .env("REDSPAN_HTTP_LISTEN", "127.0.0.1:0")
             .env("REDSPAN_LOG_FORMAT", "json")
             .stderr(Stdio::piped())

@@ -1,19 +1,15 @@
 //! Puts the stages together and runs them: the one place that knows everybody.
 
+mod listeners;
 mod traces;
 
 use std::{
-    net::SocketAddr,
-    sync::{
-        Arc, Once,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Once},
     time::Duration,
 };
 
-use hyper_util::service::TowerToHyperService;
 use sha2::{Digest, Sha256};
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     clock,
@@ -27,12 +23,17 @@ use crate::{
     failure::Failure,
     jobs,
     metrics::{Metrics, ProcessMetrics},
-    otlp::{body::BodyLimits, budget::Budget, export, http},
-    server, shutdown,
+    otlp::{
+        body::BodyLimits,
+        budget::Budget,
+        export::{self, Intake},
+    },
+    shutdown,
     store::{self, SharedStore, StoreError},
     telemetry, web,
 };
 
+use listeners::{Addresses, Listeners};
 use traces::Traces;
 
 /// How many of the latest open traces are taken over at the start.
@@ -59,9 +60,8 @@ const ATTEMPT_GRACE: Duration = Duration::from_secs(1);
 /// When it cannot begin, or the database's file fails under it.
 pub async fn serve(config: Config) -> Result<(), Failure> {
     let mut stop = shutdown::on_signals()?;
-    let otlp_listener = listen("otlp.http.listen", config.otlp.http.listen).await?;
-    let http_listener = listen("http.listen", config.http.listen).await?;
-    let (otlp_address, http_address) = (otlp_listener.local_addr()?, http_listener.local_addr()?);
+    let listeners = Listeners::open(&config).await?;
+    let addresses = listeners.addresses()?;
 
     let store = store::connect(&database_settings(&config.database)).await?;
     let metrics = Arc::new(Metrics::new(config.limits.label_sets));
@@ -71,14 +71,13 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let budget = Budget::new(config.limits.in_flight_bytes.0);
     watch_memory(&metrics.process, &queue, &budget, &open);
 
-    let otlp_service = otlp_service(&config, &store, &metrics, &open, &queue, budget);
+    let intake = intake(&config, &store, &metrics, &open, &queue, budget);
     let web_state = web::WebState {
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
         api_is_closed: config.api_is_closed(),
-        misdirected: Arc::new(web::Misdirected::new(otlp_address.port())),
+        misdirected: Arc::new(web::Misdirected::new(addresses.otlp_http.port())),
     };
-    let web_service = TowerToHyperService::new(web::router(web_state));
 
     let mut writing = tokio::spawn(writer.run());
     let health = jobs::Health {
@@ -90,38 +89,22 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     };
     drop(queue);
     let (serving_stopper, serving_stop) = shutdown::switch();
-    let otlp_port = listener_settings(
+    let mut tasks = listeners.serve(
         &config,
+        intake,
+        web::router(web_state),
+        &readiness,
         &metrics.process,
-        "otlp_http",
-        Arc::new(otlp_service.clone()),
+        &serving_stop,
     );
-    let otlp_serving = tokio::spawn(server::serve(
-        otlp_listener,
-        otlp_service,
-        otlp_port,
-        serving_stop.clone(),
-    ));
-    let web_port = listener_settings(
-        &config,
-        &metrics.process,
-        "http",
-        Arc::new(server::PlainText),
-    );
-    let web_serving = tokio::spawn(server::serve(
-        http_listener,
-        web_service,
-        web_port,
-        serving_stop.clone(),
-    ));
-    let checking = tokio::spawn(jobs::finish_check(
+    tasks.push(tokio::spawn(jobs::finish_check(
         Arc::clone(&store),
         readiness.clone(),
         serving_stop.clone(),
-    ));
-    let watching = tokio::spawn(jobs::watch(health, serving_stop));
+    )));
+    tasks.push(tokio::spawn(jobs::watch(health, serving_stop)));
     readiness.set_started();
-    greet(&store, otlp_address, http_address);
+    greet(&store, addresses);
 
     let ended = tokio::select! {
         () = stop.given() => None,
@@ -130,7 +113,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     readiness.set_draining();
     serving_stopper.stop();
     // The senders of the queue live in these; when they have ended, so does the writer.
-    for task in [otlp_serving, web_serving, checking, watching] {
+    for task in tasks {
         task.await
             .map_err(|panic| Failure::Internal(panic.to_string()))?;
     }
@@ -154,16 +137,6 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
         tracing::info!("redspan has stopped; everything that was acknowledged is stored");
     }
     result
-}
-
-async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Failure::Listen {
-            setting,
-            address,
-            source,
-        })
 }
 
 /// The writer with its name claimed, and what earlier processes left taken over.
@@ -243,68 +216,15 @@ fn watch_memory(
         .watch(gauge.capacity(), move || gauge.waiting());
 }
 
-fn listener_settings(
-    config: &Config,
-    process: &ProcessMetrics,
-    name: &'static str,
-    refusals: Arc<dyn server::Refusals>,
-) -> server::Settings {
-    let limits = &config.limits;
-    let settings = server::Settings {
-        limits: server::Limits {
-            connections: limits.connections,
-            header_read: limits.header_timeout,
-            request_read: limits.request_timeout,
-            idle: limits.idle_timeout,
-            answer_write: limits.write_timeout,
-            header_bytes: limits.header_bytes.0,
-            uri_bytes: limits.uri_bytes.0,
-            ..server::Limits::default()
-        },
-        drain: limits.drain_timeout,
-        refusals,
-        counts: Arc::default(),
-    };
-    watch_connections(process, name, &settings.counts);
-    settings
-}
-
-fn watch_connections(
-    process: &ProcessMetrics,
-    listener: &'static str,
-    counts: &Arc<server::Counts>,
-) {
-    type Counter = fn(&server::Counts) -> &AtomicU64;
-    let read = |counter: Counter| {
-        let counts = Arc::clone(counts);
-        move || counter(&counts).load(Ordering::Relaxed)
-    };
-    let connections = &process.connections;
-    connections.watch_accepted(listener, read(|counts| &counts.accepted));
-    let reasons: [(&'static str, Counter); 8] = [
-        ("too_many", |counts| &counts.refused),
-        ("accept_error", |counts| &counts.accept_errors),
-        ("header_timeout", |counts| &counts.header_timeouts),
-        ("body_timeout", |counts| &counts.body_timeouts),
-        ("answer_timeout", |counts| &counts.answer_timeouts),
-        ("bad_head", |counts| &counts.bad_heads),
-        ("http2", |counts| &counts.http2_refused),
-        ("stop", |counts| &counts.cut_at_stop),
-    ];
-    for (reason, counter) in reasons {
-        connections.watch_refused(listener, reason, read(counter));
-    }
-}
-
 /// What takes requests of telemetry, and hands what it finds in them to the queue.
-fn otlp_service(
+fn intake(
     config: &Config,
     store: &SharedStore,
     metrics: &Arc<Metrics>,
     open: &Arc<OpenTraceSet>,
     queue: &CommitQueue,
     budget: Budget,
-) -> http::OtlpHttp<Traces> {
+) -> Intake<Traces> {
     let traces = Traces {
         detect: detect_settings(&config.privacy),
         limits: walk_limits(&config.limits),
@@ -314,7 +234,7 @@ fn otlp_service(
         shared_with: store.is_shared().then(|| Arc::clone(store)),
         logs_seen: Once::new(),
     };
-    http::OtlpHttp::new(traces, otlp_settings(config, budget))
+    Intake::new(traces, otlp_settings(config, budget))
 }
 
 fn otlp_settings(config: &Config, budget: Budget) -> export::Settings {
@@ -382,11 +302,17 @@ fn detect_settings(privacy: &config::PrivacySettings) -> detect::DetectSettings 
 }
 
 /// Says what listens where, and what an application must be told.
-fn greet(store: &SharedStore, otlp_http: SocketAddr, http: SocketAddr) {
+fn greet(store: &SharedStore, addresses: Addresses) {
+    let Addresses {
+        otlp_http,
+        otlp_grpc,
+        http,
+    } = addresses;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         database = store.describe(),
         %otlp_http,
+        otlp_grpc = otlp_grpc.map(tracing::field::display),
         %http,
         "redspan is ready"
     );
@@ -396,5 +322,9 @@ fn greet(store: &SharedStore, otlp_http: SocketAddr, http: SocketAddr) {
         config::local_url(otlp_http)
     );
     tracing::info!("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf");
+    if let Some(otlp_grpc) = otlp_grpc {
+        let endpoint = config::local_url(otlp_grpc);
+        tracing::info!("or, when it speaks gRPC, {endpoint}");
+    }
     tracing::info!("Prometheus scrapes {}/metrics", config::local_url(http));
 }

@@ -246,6 +246,34 @@ pub fn note_answer(span: &Span, status: StatusCode) {
     }
 }
 
+/// The span of a request for a method of gRPC, given as its path; none where a request over HTTP has
+/// none.
+pub fn rpc_span(path: &'static str, headers: &HeaderMap) -> Span {
+    if SENDER.get().is_none() || headers.contains_key(OWN_SPANS) {
+        return Span::none();
+    }
+    let method = path.trim_start_matches('/');
+    with_trace_id(tracing::info_span!(
+        "request",
+        otel.name = method,
+        otel.kind = "server",
+        otel.status_code = field::Empty,
+        rpc.system.name = "grpc",
+        rpc.method = method,
+        rpc.status_code = field::Empty,
+        redspan.about_own_spans = field::Empty,
+        trace_id = field::Empty,
+    ))
+}
+
+/// Notes the code, by its name, with which the request of this span was answered.
+pub fn note_rpc_answer(span: &Span, code: &'static str) {
+    span.record("rpc.status_code", code);
+    if code == "UNAVAILABLE" {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
 /// The request at hand carried nothing but spans of this process, which came back to it.
 pub fn note_own_spans() {
     static TOLD: AtomicBool = AtomicBool::new(false);

@@ -11,27 +11,38 @@ use super::{
 /// Looks for settings that contradict each other.
 pub(super) fn check(config: &Config, layers: &Layers, mistakes: &mut Vec<Mistake>) {
     let mut complain = |sentence: String| mistakes.push(Mistake(sentence));
-    let otlp = config.otlp.http.listen;
+    let ports: Vec<(&str, SocketAddr)> = [
+        ("otlp.http.listen", Some(config.otlp.http.listen)),
+        ("otlp.grpc.listen", config.otlp.grpc.listen),
+        ("http.listen", Some(config.http.listen)),
+    ]
+    .into_iter()
+    .filter_map(|(path, address)| Some((path, address?)))
+    .collect();
 
-    if config.ingest_is_exposed() {
+    for (path, address) in config.exposed_ingest() {
         complain(format!(
-            "{} is {otlp}, which others than this machine can reach: set auth.ingest_token, or \
+            "{} is {address}, which others than this machine can reach: set auth.ingest_token, or \
              auth = \"none\" if anybody may send.",
-            layers.source("otlp.http.listen")
+            layers.source(path)
         ));
     }
-    if otlp == config.http.listen && otlp.port() != 0 {
-        complain(format!(
-            "otlp.http.listen and http.listen are both {otlp}: they need different ports."
-        ));
+    for (index, (path, address)) in ports.iter().enumerate() {
+        let same = |other: &&(&str, SocketAddr)| other.1 == *address && address.port() != 0;
+        if let Some((earlier, _)) = ports[..index].iter().find(same) {
+            complain(format!(
+                "{earlier} and {path} are both {address}: they need different ports."
+            ));
+        }
     }
     if let Some(endpoint) = &config.telemetry.endpoint
-        && otlp.port() != 0
-        && endpoint.leads_to(otlp)
+        && let Some((path, _)) = ports
+            .iter()
+            .filter(|(path, address)| path.starts_with("otlp.") && address.port() != 0)
+            .find(|(_, address)| endpoint.leads_to(*address))
     {
         complain(format!(
-            "{} is {}, where redspan itself listens (otlp.http.listen): its own spans must go to \
-             another one.",
+            "{} is {}, where redspan itself listens ({path}): its own spans must go to another one.",
             layers.source("telemetry.endpoint"),
             endpoint.as_str()
         ));
@@ -99,11 +110,15 @@ pub(super) fn check(config: &Config, layers: &Layers, mistakes: &mut Vec<Mistake
 }
 
 impl Config {
-    /// Whether anybody on the network may send telemetry although nobody said so.
-    fn ingest_is_exposed(&self) -> bool {
-        !is_private(self.otlp.http.listen)
-            && self.auth.ingest_token.is_empty()
-            && self.auth.mode == Authentication::Token
+    /// Where anybody on the network may send telemetry although nobody said so.
+    fn exposed_ingest(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        let is_open = self.auth.ingest_token.is_empty() && self.auth.mode == Authentication::Token;
+        let http = ("otlp.http.listen", Some(self.otlp.http.listen));
+        let grpc = ("otlp.grpc.listen", self.otlp.grpc.listen);
+        [http, grpc]
+            .into_iter()
+            .filter_map(|(path, address)| Some((path, address?)))
+            .filter(move |(_, address)| is_open && !is_private(*address))
     }
 
     /// Whether the API and the page are closed, because anybody on the network could use them.

@@ -14,8 +14,8 @@ pub use database_url::DatabaseUrl;
 pub use layers::{Mistake, Source};
 pub use settings::{
     AuthSettings, Authentication, Config, DatabaseSettings, HttpSettings, KeepAddress,
-    LimitSettings, LogSettings, OtlpHttpSettings, OtlpSettings, PrivacySettings, RetentionSettings,
-    Setting, TelemetrySettings, WriterSettings,
+    LimitSettings, LogSettings, OtlpGrpcSettings, OtlpHttpSettings, OtlpSettings, PrivacySettings,
+    RetentionSettings, Setting, TelemetrySettings, WriterSettings,
 };
 pub(crate) use values::parse_duration;
 pub use values::{Bytes, HttpUrl, LogFormat, Patterns, Secret, local_url};

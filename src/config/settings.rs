@@ -107,6 +107,13 @@ sections! {
         listen: SocketAddr = "otlp.http.listen", "127.0.0.1:4318";
     }
 
+    /// `[otlp.grpc]`
+    OtlpGrpcSettings {
+        /// Where applications send OTLP over gRPC, under the same rules as `otlp.http.listen`.
+        /// Empty: nowhere.
+        listen: Option<SocketAddr> = "otlp.grpc.listen", "127.0.0.1:4317";
+    }
+
     /// `[http]`
     HttpSettings {
         /// Where /metrics, /livez, /readyz, the API and the page are served. On an address that is not
@@ -294,6 +301,8 @@ impl Value for KeepAddress {
 pub struct OtlpSettings {
     /// OTLP over HTTP.
     pub http: OtlpHttpSettings,
+    /// OTLP over gRPC.
+    pub grpc: OtlpGrpcSettings,
 }
 
 /// Everything that can be set.
@@ -326,6 +335,7 @@ impl Config {
     pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Self> {
         let database = DatabaseSettings::read(layers, mistakes);
         let otlp_http = OtlpHttpSettings::read(layers, mistakes);
+        let otlp_grpc = OtlpGrpcSettings::read(layers, mistakes);
         let http = HttpSettings::read(layers, mistakes);
         let auth = AuthSettings::read(layers, mistakes);
         let writer = WriterSettings::read(layers, mistakes);
@@ -336,7 +346,10 @@ impl Config {
         let telemetry = TelemetrySettings::read(layers, mistakes);
         Some(Self {
             database: database?,
-            otlp: OtlpSettings { http: otlp_http? },
+            otlp: OtlpSettings {
+                http: otlp_http?,
+                grpc: otlp_grpc?,
+            },
             http: http?,
             auth: auth?,
             writer: writer?,

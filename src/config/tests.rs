@@ -159,6 +159,10 @@ fn ingest_is_not_open_to_the_network_unless_somebody_says_so() {
     assert!(load(exposed, &token, &[]).is_ok());
     assert!(load(&format!("{exposed}auth = \"none\""), &[], &[]).is_ok());
     assert!(load("otlp.http.listen = \"[::1]:4318\"", &[], &[]).is_ok());
+    let exposed = "otlp.grpc.listen = \"0.0.0.0:4317\"\n";
+    assert!(complaint(exposed, &[]).contains("is 0.0.0.0:4317, which others"));
+    assert!(load(exposed, &token, &[]).is_ok());
+    assert!(load("otlp.grpc.listen = \"\"", &[], &[]).is_ok());
     assert!(load("otlp.http.listen = \"[::ffff:127.0.0.1]:4318\"", &[], &[]).is_ok());
 }
 
@@ -181,6 +185,14 @@ fn the_api_is_closed_to_the_network_unless_somebody_says_so() {
 fn settings_that_contradict_each_other_are_refused() {
     for (file, words) in [
         ("http.listen = \"127.0.0.1:4318\"", "different ports"),
+        (
+            "http.listen = \"127.0.0.1:4317\"",
+            "otlp.grpc.listen and http.listen",
+        ),
+        (
+            "telemetry.endpoint = \"http://localhost:4317\"",
+            "where redspan itself listens (otlp.grpc.listen)",
+        ),
         (
             "telemetry.endpoint = \"http://localhost:4318\"",
             "where redspan itself listens",

@@ -52,16 +52,8 @@ pub fn partly_accepted(
     rejected: u64,
     message: &str,
 ) -> Response<Full<Bytes>> {
-    let message = shortened(message);
     let body = match encoding {
-        Encoding::Protobuf => {
-            let mut partial = Vec::new();
-            put_number(&mut partial, 1, rejected);
-            put_bytes(&mut partial, 2, message.as_bytes());
-            let mut body = Vec::new();
-            put_bytes(&mut body, 1, &partial);
-            body
-        }
+        Encoding::Protobuf => partial_success(rejected, message),
         Encoding::Json => {
             let name = match signal {
                 Signal::Traces => "rejectedSpans",
@@ -71,7 +63,7 @@ pub fn partly_accepted(
             // 64-bit numbers are text in protobuf's JSON.
             let partial = serde_json::json!({
                 name: rejected.to_string(),
-                "errorMessage": message,
+                "errorMessage": shortened(message),
             });
             serde_json::json!({ "partialSuccess": partial })
                 .to_string()
@@ -79,6 +71,16 @@ pub fn partly_accepted(
         }
     };
     respond(StatusCode::OK, encoding, body.into())
+}
+
+/// The message that [`partly_accepted`] is about; its fields have the same numbers for each signal.
+pub(super) fn partial_success(rejected: u64, message: &str) -> Vec<u8> {
+    let mut partial = Vec::new();
+    put_number(&mut partial, 1, rejected);
+    put_bytes(&mut partial, 2, shortened(message).as_bytes());
+    let mut body = Vec::new();
+    put_bytes(&mut body, 1, &partial);
+    body
 }
 
 /// The request was refused: a `google.rpc.Status`, and the header that belongs to its status.
@@ -139,12 +141,13 @@ fn respond(status: StatusCode, encoding: Encoding, body: Bytes) -> Response<Full
     response
 }
 
-fn shortened(message: &str) -> &str {
+/// As much of a message as an answer may hold.
+pub(super) fn shortened(message: &str) -> &str {
     &message[..message.floor_char_boundary(MESSAGE_BYTES)]
 }
 
 /// A protobuf field of wire type 0; zero is not written, as proto3 has it.
-fn put_number(out: &mut Vec<u8>, field: u8, number: u64) {
+pub(super) fn put_number(out: &mut Vec<u8>, field: u8, number: u64) {
     if number > 0 {
         out.push(field << 3);
         put_varint(out, number);
@@ -152,7 +155,7 @@ fn put_number(out: &mut Vec<u8>, field: u8, number: u64) {
 }
 
 /// A protobuf field of wire type 2; an empty one is written, as a message that is set.
-fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+pub(super) fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     out.push(field << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::body::Body;
-use hyper::header::CONTENT_ENCODING;
+use hyper::header::HeaderName;
 
 use super::budget::{Budget, BudgetFull, Reservation, STEP_BYTES};
 
@@ -61,10 +61,10 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// Reads `Content-Encoding`; `None` when it names something else, or several codings.
+    /// Reads the header that names it; `None` when it names something else, or several codings.
     #[must_use]
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(CONTENT_ENCODING).iter();
+    pub fn of(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
+        let mut values = headers.get_all(name).iter();
         let Some(value) = values.next() else {
             return Some(Self::Identity);
         };
@@ -229,7 +229,7 @@ fn stated_bytes<B: Body>(body: &B, limit_bytes: usize) -> Result<Option<usize>, 
 }
 
 /// The next piece of the body itself; trailers are passed over.
-async fn next_data<B>(body: &mut B) -> Result<Option<Bytes>, BodyError>
+pub(super) async fn next_data<B>(body: &mut B) -> Result<Option<Bytes>, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -242,7 +242,7 @@ where
     Ok(None)
 }
 
-fn too_large_on_the_wire(limit_bytes: usize) -> BodyError {
+pub(super) fn too_large_on_the_wire(limit_bytes: usize) -> BodyError {
     BodyError::TooLarge {
         limit_bytes,
         measured: "on the wire",

@@ -3,13 +3,14 @@
 //! implements [`ExportService`].
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::HeaderMap;
 use hyper::body::Body;
 use hyper::header::AUTHORIZATION;
+use hyper::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tokio::time::Instant;
@@ -40,7 +41,8 @@ pub trait ExportService: Send + Sync + 'static {
         encoding: Encoding,
     ) -> impl Future<Output = Outcome> + Send;
 
-    /// A request got its answer: one for this signal, or one at a path that is none of OTLP's.
+    /// A request got its answer: one for this signal, or one at a path that is none of OTLP's. The
+    /// status is that of HTTP, or the one that says the same as what was answered over gRPC.
     fn answered(&self, signal: Option<Signal>, status: u16);
 }
 
@@ -64,6 +66,21 @@ pub enum Outcome {
     Busy(String),
     /// It could not be committed, or nobody knows whether it was: 503.
     Unavailable(String),
+}
+
+impl Outcome {
+    /// How many items were rejected and why, when any were; or with which status and message all of
+    /// the request was refused. Over gRPC the code says the same as the status.
+    pub(super) fn verdict(&self) -> Result<Option<(u64, &str)>, (StatusCode, &str)> {
+        match self {
+            Self::Accepted => Ok(None),
+            Self::Partial { rejected, message } => Ok(Some((*rejected, message))),
+            Self::Malformed(message) => Err((StatusCode::BAD_REQUEST, message)),
+            Self::TooLarge(message) => Err((StatusCode::PAYLOAD_TOO_LARGE, message)),
+            Self::Busy(message) => Err((StatusCode::TOO_MANY_REQUESTS, message)),
+            Self::Unavailable(message) => Err((StatusCode::SERVICE_UNAVAILABLE, message)),
+        }
+    }
 }
 
 /// What a request may be, and who may send one.
@@ -91,26 +108,51 @@ impl Default for Settings {
     }
 }
 
-/// A service behind the limits that hold for every transport.
+/// A service behind the limits that hold for every transport. Clones share them.
 #[derive(Debug)]
-pub(super) struct Intake<T> {
-    pub(super) service: T,
+pub struct Intake<T>(Arc<Shared<T>>);
+
+#[derive(Debug)]
+struct Shared<T> {
+    service: T,
     settings: Settings,
     metrics_seen: AtomicBool,
 }
 
+impl<T> Clone for Intake<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 impl<T: ExportService> Intake<T> {
-    pub(super) fn new(service: T, settings: Settings) -> Self {
-        Self {
+    /// Gives what arrives to `service`.
+    pub fn new(service: T, settings: Settings) -> Self {
+        Self(Arc::new(Shared {
             service,
             settings,
             metrics_seen: AtomicBool::new(false),
-        }
+        }))
+    }
+
+    /// See [`ExportService::answered`].
+    pub(super) fn answered(&self, signal: Option<Signal>, status: StatusCode) {
+        self.0.service.answered(signal, status.as_u16());
+    }
+
+    /// How much one body may be, on the wire and inflated.
+    pub(super) fn body_limits(&self) -> BodyLimits {
+        self.0.settings.body
+    }
+
+    /// The bytes of all bodies together.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.0.settings.budget
     }
 
     /// Whether the token of the request's head is a known one, or none is needed.
     pub(super) fn is_authorized(&self, headers: &HeaderMap) -> bool {
-        let digests = &self.settings.token_digests;
+        let digests = &self.0.settings.token_digests;
         if digests.is_empty() {
             return true;
         }
@@ -128,7 +170,7 @@ impl<T: ExportService> Intake<T> {
         equal.into()
     }
 
-    /// The body from its first byte to the outcome.
+    /// A body that is the request itself, from its first byte to the outcome.
     pub(super) async fn take<B>(
         &self,
         signal: Signal,
@@ -140,34 +182,44 @@ impl<T: ExportService> Intake<T> {
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Send,
     {
-        let wire_bytes = self.settings.body.wire_bytes;
-        if signal != Signal::Metrics {
-            let wire = body::read(body, wire_bytes, &self.settings.budget).await?;
-            return self.export(signal, wire, coding, encoding).await;
+        if signal == Signal::Metrics {
+            return self.discard(body).await;
         }
-        body::discard(body, wire_bytes).await?;
-        if !self.metrics_seen.swap(true, Ordering::Relaxed) {
+        let wire = body::read(body, self.body_limits().wire_bytes, self.budget()).await?;
+        self.export(signal, wire, coding, encoding).await
+    }
+
+    /// A body that nobody looks at.
+    pub(super) async fn discard<B>(&self, body: B) -> Result<Outcome, BodyError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Send,
+    {
+        body::discard(body, self.body_limits().wire_bytes).await?;
+        if !self.0.metrics_seen.swap(true, Ordering::Relaxed) {
             tracing::info!("a client sends metrics: they are answered and not kept");
         }
         Ok(Outcome::Accepted)
     }
 
-    async fn export(
+    /// A request as it was sent, from its last byte to the outcome.
+    pub(super) async fn export(
         &self,
         signal: Signal,
         wire: Buffer,
         coding: Coding,
         encoding: Encoding,
     ) -> Result<Outcome, BodyError> {
-        if self.service.is_full() {
+        if self.0.service.is_full() {
             return Ok(Outcome::Busy(
                 "too much is waiting for the database; send it again".into(),
             ));
         }
-        let deadline = Instant::now() + self.settings.answer_within;
+        let deadline = Instant::now() + self.0.settings.answer_within;
         let work = async {
             let inflated = self.inflated(wire, coding).await?;
-            Ok(self.service.export(signal, inflated.into(), encoding).await)
+            let body = inflated.into();
+            Ok(self.0.service.export(signal, body, encoding).await)
         };
         match tokio::time::timeout_at(deadline, work).await {
             Ok(result) => result,
@@ -178,8 +230,8 @@ impl<T: ExportService> Intake<T> {
     }
 
     async fn inflated(&self, wire: Buffer, coding: Coding) -> Result<Buffer, BodyError> {
-        let limit_bytes = self.settings.body.inflated_bytes;
-        let budget = self.settings.budget.clone();
+        let limit_bytes = self.body_limits().inflated_bytes;
+        let budget = self.budget().clone();
         if coding == Coding::Identity || wire.as_ref().len() < INFLATE_IN_PLACE_BYTES {
             return inflate(wire, coding, limit_bytes, &budget);
         }
@@ -195,4 +247,13 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme
         .eq_ignore_ascii_case(b"bearer ")
         .then(|| token.trim_ascii())
+}
+
+/// The status of a request whose body could not be taken.
+pub(super) fn status_of(error: &BodyError) -> StatusCode {
+    match error {
+        BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::BudgetFull(_) => StatusCode::TOO_MANY_REQUESTS,
+        BodyError::Malformed(_) | BodyError::Broken => StatusCode::BAD_REQUEST,
+    }
 }

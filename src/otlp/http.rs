@@ -10,15 +10,15 @@ use axum::http::request;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Body;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use hyper::service::Service;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tracing::Instrument as _;
 
 use super::Encoding;
 use super::answer::{Signal, accepted, partly_accepted, refused};
-use super::body::{BodyError, Coding};
-use super::export::{ExportService, Intake, Outcome, Settings};
+use super::body::Coding;
+use super::export::{ExportService, Intake, Outcome, status_of};
 use super::mistake::{Mistake, Mistakes};
 use crate::server::Refusals;
 use crate::telemetry;
@@ -34,11 +34,11 @@ struct Inner<T> {
 }
 
 impl<T: ExportService> OtlpHttp<T> {
-    /// Gives what arrives to `service`.
+    /// Gives what arrives to the intake.
     #[must_use]
-    pub fn new(service: T, settings: Settings) -> Self {
+    pub fn new(intake: Intake<T>) -> Self {
         Self(Arc::new(Inner {
-            intake: Intake::new(service, settings),
+            intake,
             mistakes: Mistakes::default(),
         }))
     }
@@ -82,12 +82,16 @@ impl<T: ExportService> Refusals for OtlpHttp<T> {
         message: &'static str,
     ) -> Response<Full<Bytes>> {
         let signal = signal_of(request.uri.path());
-        self.0.intake.service.answered(signal, status.as_u16());
+        self.0.intake.answered(signal, status);
         refused(encoding_for_refusal(&request.headers), status, message)
     }
 
     fn unreadable(&self, status: StatusCode) {
-        self.0.intake.service.answered(None, status.as_u16());
+        self.0.intake.answered(None, status);
+    }
+
+    fn http2_advice(&self) -> &'static str {
+        Mistake::Grpc.advice()
     }
 }
 
@@ -105,9 +109,7 @@ impl<T: ExportService> Inner<T> {
             let mistake = Mistake::of_path(head.uri.path(), &head.headers);
             self.refused(&head, mistake)
         };
-        self.intake
-            .service
-            .answered(signal, response.status().as_u16());
+        self.intake.answered(signal, response.status());
         response
     }
 
@@ -145,7 +147,7 @@ impl<T: ExportService> Inner<T> {
             MediaType::Grpc => return Err(Mistake::Grpc),
             MediaType::Other => return Err(Mistake::MediaType),
         };
-        let coding = Coding::of(&head.headers).ok_or(Mistake::Coding)?;
+        let coding = Coding::of(&head.headers, &CONTENT_ENCODING).ok_or(Mistake::Coding)?;
         Ok((encoding, coding))
     }
 
@@ -171,24 +173,10 @@ fn path_of(signal: Signal) -> &'static str {
 }
 
 fn answer_to(encoding: Encoding, signal: Signal, outcome: &Outcome) -> Response<Full<Bytes>> {
-    let (status, message) = match outcome {
-        Outcome::Accepted => return accepted(encoding),
-        Outcome::Partial { rejected, message } => {
-            return partly_accepted(encoding, signal, *rejected, message);
-        }
-        Outcome::Malformed(message) => (StatusCode::BAD_REQUEST, message),
-        Outcome::TooLarge(message) => (StatusCode::PAYLOAD_TOO_LARGE, message),
-        Outcome::Busy(message) => (StatusCode::TOO_MANY_REQUESTS, message),
-        Outcome::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
-    };
-    refused(encoding, status, message)
-}
-
-fn status_of(error: &BodyError) -> StatusCode {
-    match error {
-        BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        BodyError::BudgetFull(_) => StatusCode::TOO_MANY_REQUESTS,
-        BodyError::Malformed(_) | BodyError::Broken => StatusCode::BAD_REQUEST,
+    match outcome.verdict() {
+        Ok(None) => accepted(encoding),
+        Ok(Some((rejected, message))) => partly_accepted(encoding, signal, rejected, message),
+        Err((status, message)) => refused(encoding, status, message),
     }
 }
 
@@ -215,7 +203,7 @@ pub(super) fn media_type(headers: &HeaderMap) -> MediaType {
 }
 
 /// Who speaks neither encoding reads JSON most easily.
-fn encoding_for_refusal(headers: &HeaderMap) -> Encoding {
+pub(super) fn encoding_for_refusal(headers: &HeaderMap) -> Encoding {
     match media_type(headers) {
         MediaType::Otlp(encoding) => encoding,
         MediaType::Grpc | MediaType::Other => Encoding::Json,

@@ -12,16 +12,18 @@ pub(super) enum Mistake {
     Method,
     NoToken,
     Grpc,
+    NotGrpc,
     MediaType,
     Coding,
     NoPath,
     SlashAtEnd,
     PathTwice,
     OtherPath,
+    OtherProcedure,
 }
 
 impl Mistake {
-    const COUNT: usize = Self::OtherPath as usize + 1;
+    const COUNT: usize = Self::OtherProcedure as usize + 1;
 
     /// Of a request to a path that is none of OTLP's.
     pub(super) fn of_path(path: &str, headers: &HeaderMap) -> Self {
@@ -43,10 +45,14 @@ impl Mistake {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoToken => StatusCode::UNAUTHORIZED,
-            Self::Grpc | Self::MediaType | Self::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NoPath | Self::SlashAtEnd | Self::PathTwice | Self::OtherPath => {
-                StatusCode::NOT_FOUND
+            Self::Grpc | Self::NotGrpc | Self::MediaType | Self::Coding => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
+            Self::NoPath
+            | Self::SlashAtEnd
+            | Self::PathTwice
+            | Self::OtherPath
+            | Self::OtherProcedure => StatusCode::NOT_FOUND,
         }
     }
 
@@ -58,8 +64,13 @@ impl Mistake {
                 "a token is required: set OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20TOKEN"
             }
             Self::Grpc => {
-                "this port speaks OTLP over HTTP, not gRPC: set \
+                "this port speaks OTLP over HTTP, not gRPC: set OTEL_EXPORTER_OTLP_ENDPOINT to the \
+                 port for gRPC (4317, otlp.grpc.listen), or \
                  OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+            }
+            Self::NotGrpc => {
+                "this port speaks gRPC: set OTEL_EXPORTER_OTLP_ENDPOINT to the port for OTLP over \
+                 HTTP (4318, otlp.http.listen), or OTEL_EXPORTER_OTLP_PROTOCOL=grpc"
             }
             Self::MediaType => {
                 "the Content-Type must be application/x-protobuf or application/json: set \
@@ -84,6 +95,10 @@ impl Mistake {
             Self::OtherPath => {
                 "not a path of OTLP over HTTP (/v1/traces, /v1/logs, /v1/metrics): set \
                  OTEL_EXPORTER_OTLP_ENDPOINT to this address without a path"
+            }
+            Self::OtherProcedure => {
+                "not a method of OTLP over gRPC: traces, logs and metrics are exported here, as \
+                 opentelemetry.proto.collector.*.v1"
             }
         }
     }

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod body;
 pub mod budget;
 pub mod export;
+pub mod grpc;
 pub mod http;
 mod inflate;
 mod json;

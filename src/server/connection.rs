@@ -92,6 +92,11 @@ pub(super) async fn run<S, B>(
         if progress.began_with_http2() {
             let stream = connection.into_parts().io.into_inner().stream;
             refuse_http2(stream, &settings).await;
+        } else if progress.began_with_tls() {
+            let connections = settings.counts.tls_refused.fetch_add(1, Ordering::Relaxed) + 1;
+            if connections.is_power_of_two() {
+                tracing::warn!(connections, "a client speaks TLS: {TLS_ADVICE}");
+            }
         } else if error.is_parse() {
             Counts::add(&settings.counts.bad_heads);
             settings.refusals.unreadable(if error.is_parse_too_large() {
@@ -107,25 +112,30 @@ pub(super) async fn run<S, B>(
     close(stream, linger.unwrap_or_default()).await;
 }
 
-/// What a client of HTTP/2, which is one of gRPC, is told.
-const HTTP2_ADVICE: &str = "this port speaks HTTP/1.1, not gRPC: set \
-                            OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
+/// For the log: a client of TLS would not understand it.
+const TLS_ADVICE: &str = "this port does not: set OTEL_EXPORTER_OTLP_ENDPOINT to an address that \
+                          begins with http://, for gRPC with OTEL_EXPORTER_OTLP_INSECURE=true";
 
-/// Says so in HTTP/2, which clients of gRPC show with their error. They come back every few
-/// seconds: the log has a line for the first and for each power of two.
+/// Tells a client of HTTP/2 in its own words what it did wrong, which clients of gRPC show with
+/// their error. They come back every few seconds: the log has a line for the first and for each
+/// power of two.
 async fn refuse_http2(mut stream: TcpStream, settings: &Settings) {
+    let advice = settings.refusals.http2_advice();
     let connections = settings
         .counts
         .http2_refused
         .fetch_add(1, Ordering::Relaxed)
         + 1;
     if connections.is_power_of_two() {
-        tracing::warn!(connections, "a client speaks HTTP/2: {HTTP2_ADVICE}");
+        tracing::warn!(connections, "a client speaks HTTP/2: {advice}");
     }
     // Some hundred bytes: they fit in the socket's buffer, or the client is gone.
-    if timeout(settings.limits.linger, stream.write_all(&http2_goodbye()))
-        .await
-        .is_ok_and(|written| written.is_ok())
+    if timeout(
+        settings.limits.linger,
+        stream.write_all(&http2_goodbye(advice)),
+    )
+    .await
+    .is_ok_and(|written| written.is_ok())
     {
         close(stream, settings.limits.linger).await;
     }
@@ -133,7 +143,7 @@ async fn refuse_http2(mut stream: TcpStream, settings: &Settings) {
 
 /// The frames of HTTP/2 (RFC 9113) that refuse a connection: the server's SETTINGS, which are
 /// empty, and GOAWAY with the reason `HTTP_1_1_REQUIRED`.
-fn http2_goodbye() -> Vec<u8> {
+fn http2_goodbye(advice: &str) -> Vec<u8> {
     const SETTINGS: u8 = 4;
     const GOAWAY: u8 = 7;
     let frame = |kind: u8, payload: &[u8]| {
@@ -144,7 +154,7 @@ fn http2_goodbye() -> Vec<u8> {
     };
     let no_stream = 0_u32.to_be_bytes();
     let http_1_1_required = 0xd_u32.to_be_bytes();
-    let reason = [&no_stream[..], &http_1_1_required, HTTP2_ADVICE.as_bytes()].concat();
+    let reason = [&no_stream[..], &http_1_1_required, advice.as_bytes()].concat();
     [frame(SETTINGS, &[]), frame(GOAWAY, &reason)].concat()
 }
 
@@ -306,7 +316,7 @@ fn close_after<B>(response: &mut Response<B>) {
     response.headers_mut().insert(header::CONNECTION, close);
 }
 
-fn uri_bytes(uri: &Uri) -> usize {
+pub(super) fn uri_bytes(uri: &Uri) -> usize {
     let authority = uri
         .authority()
         .map_or(0, |authority| authority.as_str().len());

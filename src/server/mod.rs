@@ -1,10 +1,13 @@
-//! Serves HTTP/1.1 on a listener until the stop signal: hyper, with the limits that keep any
-//! client from holding more than its share, and a drain that ends in time whatever clients do.
+//! Serves HTTP/1.1 or HTTP/2 on a listener until the stop signal: hyper, with the limits that keep
+//! any client from holding more than its share, and a drain that ends in time whatever clients do.
 
+mod activity;
 mod connection;
+mod http2;
 mod progress;
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,9 +22,10 @@ use hyper::{Request, Response, StatusCode, header};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub use connection::RequestBody;
+pub use http2::RequestBody as Http2RequestBody;
 
 use crate::shutdown::Stop;
 
@@ -88,6 +92,8 @@ pub struct Counts {
     pub bad_heads: AtomicU64,
     /// Connections closed because the client spoke HTTP/2, as gRPC does.
     pub http2_refused: AtomicU64,
+    /// Connections closed because the client spoke TLS.
+    pub tls_refused: AtomicU64,
     /// Connections cut because the drain had come to its deadline.
     pub cut_at_stop: AtomicU64,
 }
@@ -111,6 +117,11 @@ pub trait Refusals: Send + Sync + 'static {
 
     /// A head could not even be read (400, 431): the HTTP library has answered, without a body.
     fn unreadable(&self, status: StatusCode);
+
+    /// What a client of HTTP/2, which is one of gRPC, is told where only HTTP/1.1 is spoken.
+    fn http2_advice(&self) -> &'static str {
+        "this port speaks HTTP/1.1, not gRPC"
+    }
 }
 
 /// Refuses with one line of plain text.
@@ -163,7 +174,7 @@ impl Default for Settings {
 /// Serves every connection of `listener` with `service` until the stop signal; then takes no more,
 /// closes idle connections, waits for requests in flight and returns, at the latest after
 /// [`Settings::drain`]. An axum router fits through `hyper_util::service::TowerToHyperService`.
-pub async fn serve<S, B>(listener: TcpListener, service: S, settings: Settings, mut stop: Stop)
+pub async fn serve<S, B>(listener: TcpListener, service: S, settings: Settings, stop: Stop)
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
         + Send
@@ -173,8 +184,78 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let places = Arc::new(Semaphore::new(settings.limits.connections));
     let service = Arc::new(service);
+    let run = |stream, settings, stop| {
+        let service = Arc::clone(&service);
+        connection::run(stream, service, settings, stop)
+    };
+    serve_with(listener, settings, stop, run).await;
+}
+
+/// The same over HTTP/2; a client of HTTP/1.1 is served with `http1`.
+pub async fn serve_http2<S, B, S1, B1>(
+    listener: TcpListener,
+    service: S,
+    http1: S1,
+    settings: Settings,
+    stop: Stop,
+) where
+    S: Service<Request<Http2RequestBody>, Response = Response<B>, Error = Infallible>
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S1: Service<Request<RequestBody>, Response = Response<B1>, Error = Infallible>
+        + Send
+        + Sync
+        + 'static,
+    S1::Future: Send + 'static,
+    B1: Body<Data = Bytes> + Send + 'static,
+    B1::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (service, http1) = (Arc::new(service), Arc::new(http1));
+    // One connection of HTTP/2 can carry many requests: all of them together are no more than
+    // connections of HTTP/1.1 could bring.
+    let places = Arc::new(Semaphore::new(settings.limits.connections));
+    let run = |stream: TcpStream, settings: Settings, stop: Stop| {
+        let (service, http1) = (Arc::clone(&service), Arc::clone(&http1));
+        let places = Arc::clone(&places);
+        async move {
+            // Both begin with a word of the client.
+            let mut word = [0; HTTP2_WORD.len()];
+            let mut stopping = stop.clone();
+            let first = tokio::select! {
+                first = timeout(settings.limits.header_read, stream.peek(&mut word)) => first,
+                () = stopping.given() => return,
+            };
+            let Ok(first) = first else {
+                Counts::add(&settings.counts.header_timeouts);
+                return;
+            };
+            match first {
+                Ok(bytes) if HTTP2_WORD.starts_with(&word[..bytes]) => {
+                    http2::run(stream, service, settings, places, stop).await;
+                }
+                Ok(_) => connection::run(stream, http1, settings, stop).await,
+                // The client is gone.
+                Err(_) => {}
+            }
+        }
+    };
+    serve_with(listener, settings, stop, run).await;
+}
+
+/// What every client of HTTP/2 says first; no method of HTTP/1.1 begins like this.
+const HTTP2_WORD: &[u8; 3] = b"PRI";
+
+async fn serve_with<R, F>(listener: TcpListener, settings: Settings, mut stop: Stop, run: R)
+where
+    R: Fn(TcpStream, Settings, Stop) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(settings.limits.connections));
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -191,8 +272,7 @@ where
             continue;
         };
         Counts::add(&settings.counts.accepted);
-        let connection =
-            connection::run(stream, Arc::clone(&service), settings.clone(), stop.clone());
+        let connection = run(stream, settings.clone(), stop.clone());
         connections.spawn(async move {
             connection.await;
             drop(place);
@@ -201,7 +281,7 @@ where
     drop(listener);
 
     let deadline = Instant::now() + settings.drain;
-    while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, connections.join_next()).await {
+    while let Ok(Some(ended)) = timeout_at(deadline, connections.join_next()).await {
         report_panic(ended);
     }
     let left = connections.len() as u64;

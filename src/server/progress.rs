@@ -73,6 +73,11 @@ impl Progress {
         self.lock().head.starts_with(b"PRI * HTTP/2")
     }
 
+    /// The client began with the handshake of TLS.
+    pub(super) fn began_with_tls(&self) -> bool {
+        self.lock().head.starts_with(&[22, 3])
+    }
+
     /// Bytes came from the client.
     pub(super) fn read(&self, bytes: &[u8]) {
         let mut state = self.lock();

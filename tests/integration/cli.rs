@@ -198,6 +198,7 @@ fn a_role_without_privileges_is_told_what_to_run_and_that_is_enough() {
     let environment = [
         ("REDSPAN_DATABASE_URL", as_role.as_str()),
         ("REDSPAN_OTLP_HTTP_LISTEN", "127.0.0.1:0"),
+        ("REDSPAN_OTLP_GRPC_LISTEN", "127.0.0.1:0"),
         ("REDSPAN_HTTP_LISTEN", "127.0.0.1:0"),
     ];
     as_owner(&database, format!("CREATE ROLE {role} LOGIN"));

@@ -9,6 +9,7 @@ mod exactly_once;
 mod fixtures;
 
 mod generate;
+mod grpc;
 mod limits;
 mod load;
 mod lost_commit;

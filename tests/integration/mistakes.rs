@@ -127,8 +127,8 @@ fn what_is_sent_wrongly_to_the_otlp_port_is_answered_and_logged_with_what_to_set
                 ..EXPORT
             },
             415,
-            "this port speaks OTLP over HTTP, not gRPC: set \
-             OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            "this port speaks OTLP over HTTP, not gRPC: set OTEL_EXPORTER_OTLP_ENDPOINT to the \
+             port for gRPC (4317, otlp.grpc.listen), or OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
         ),
         (
             Export {
@@ -233,7 +233,8 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
 #[test]
 fn grpc_is_told_in_http2_and_in_the_log_what_to_set() {
     assert_advised(|program| {
-        let advice = "set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
+        let advice = "set OTEL_EXPORTER_OTLP_ENDPOINT to the port for gRPC (4317, \
+                      otlp.grpc.listen), or OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf";
         for _ in 0..TIMES {
             let mut stream = TcpStream::connect(program.otlp).unwrap();
             let settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00";
@@ -252,4 +253,39 @@ fn grpc_is_told_in_http2_and_in_the_log_what_to_set() {
         }
         vec![advice]
     });
+}
+
+#[test]
+fn http_at_the_port_of_grpc_is_answered_and_logged_with_what_to_set() {
+    assert_advised(|program| {
+        let advice = "set OTEL_EXPORTER_OTLP_ENDPOINT to the port for OTLP over HTTP (4318, \
+                      otlp.http.listen), or OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
+        for _ in 0..TIMES {
+            let (status, said) = EXPORT.send(program.grpc);
+            assert_eq!(status, 415);
+            assert!(said.contains(advice), "{said}");
+        }
+        vec![advice]
+    });
+}
+
+#[test]
+fn tls_is_logged_with_what_to_set_at_every_port_for_telemetry() {
+    let ports: [fn(&Program) -> SocketAddr; 2] = [|program| program.otlp, |program| program.grpc];
+    for port in ports {
+        assert_advised(|program| {
+            for _ in 0..TIMES {
+                let mut stream = TcpStream::connect(port(program)).unwrap();
+                // The beginning of a ClientHello.
+                let hello = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n";
+                stream.write_all(hello).unwrap();
+                // Whatever it is, the client does not take it for TLS.
+                drop(stream.read_to_end(&mut Vec::new()));
+            }
+            vec![
+                "set OTEL_EXPORTER_OTLP_ENDPOINT to an address that begins with http://, for gRPC \
+                 with OTEL_EXPORTER_OTLP_INSECURE=true",
+            ]
+        });
+    }
 }

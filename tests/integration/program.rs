@@ -17,6 +17,8 @@ pub struct Program {
     child: Child,
     /// Where it takes OTLP over HTTP.
     pub otlp: SocketAddr,
+    /// Where it takes OTLP over gRPC.
+    pub grpc: SocketAddr,
     /// Where it serves /metrics and health.
     pub http: SocketAddr,
     log: Arc<Mutex<String>>,
@@ -50,6 +52,7 @@ impl Program {
             .arg("serve")
             .env("REDSPAN_DATABASE_URL", database_url)
             .env("REDSPAN_OTLP_HTTP_LISTEN", "127.0.0.1:0")
+            .env("REDSPAN_OTLP_GRPC_LISTEN", "127.0.0.1:0")
             .env("REDSPAN_HTTP_LISTEN", "127.0.0.1:0")
             .env("REDSPAN_LOG_FORMAT", "json")
             .envs(environment.iter().copied())
@@ -59,7 +62,7 @@ impl Program {
             .expect("the program can be started");
         let log = Arc::new(Mutex::new(String::new()));
         let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        let (mut otlp, mut http) = (None, None);
+        let (mut otlp, mut grpc, mut http) = (None, None, None);
         while otlp.is_none() {
             let mut line = String::new();
             if lines.read_line(&mut line).expect("the log can be read") == 0 {
@@ -70,6 +73,7 @@ impl Program {
             if let Ok(event) = serde_json::from_str::<serde_json::Value>(&line) {
                 let address = |field: &str| event[field].as_str()?.parse().ok();
                 (otlp, http) = (address("otlp_http"), address("http"));
+                grpc = address("otlp_grpc");
             }
         }
         let rest = Arc::clone(&log);
@@ -82,7 +86,8 @@ impl Program {
         Ok(Self {
             child,
             otlp: otlp.expect("the loop ends with it"),
-            http: http.expect("both are said at once"),
+            grpc: grpc.expect("all are said at once"),
+            http: http.expect("all are said at once"),
             log,
             agent: agent(),
         })

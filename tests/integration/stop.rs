@@ -115,6 +115,7 @@ fn refused(url: &str, environment: &[(&str, &str)]) -> (Option<i32>, String) {
         .arg("serve")
         .env("REDSPAN_DATABASE_URL", url)
         .env("REDSPAN_OTLP_HTTP_LISTEN", "127.0.0.1:0")
+        .env("REDSPAN_OTLP_GRPC_LISTEN", "127.0.0.1:0")
         .env("REDSPAN_HTTP_LISTEN", "127.0.0.1:0")
         .env("REDSPAN_LOG_FORMAT", "text")
         .envs(environment.iter().copied())

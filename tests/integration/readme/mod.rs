@@ -68,6 +68,7 @@ struct Server {
     log: BufReader<std::process::ChildStderr>,
     greeting: String,
     otlp_port: String,
+    grpc_port: String,
     http_port: String,
 }
 
@@ -99,6 +100,7 @@ impl Newcomer {
             .env_clear()
             .env("PATH", format!("{}:{path}", self.folder.path().display()))
             .env("REDSPAN_OTLP_HTTP_LISTEN", "127.0.0.1:0")
+            .env("REDSPAN_OTLP_GRPC_LISTEN", "127.0.0.1:0")
             .env("REDSPAN_HTTP_LISTEN", "127.0.0.1:0")
             .env("REDSPAN_LOG_FORMAT", "text")
             .current_dir(self.folder.path());
@@ -130,6 +132,7 @@ impl Newcomer {
         };
         let server = Server {
             otlp_port: port("otlp_http"),
+            grpc_port: port("otlp_grpc"),
             http_port: port("http"),
             shell,
             log,
@@ -169,6 +172,7 @@ impl Newcomer {
         let folder = fs::canonicalize(self.folder.path()).unwrap();
         text.replace(&folder.display().to_string(), FOLDER)
             .replace(&format!(":{}", server.otlp_port), ":4318")
+            .replace(&format!(":{}", server.grpc_port), ":4317")
             .replace(&format!(":{}", server.http_port), ":9464")
     }
 
@@ -337,6 +341,7 @@ fn the_exit_codes_of_the_readme_are_those_of_the_program() {
     let in_use = format!("--database-url={}", database.url);
     let ports = [
         "--otlp-http-listen=127.0.0.1:0",
+        "--otlp-grpc-listen=127.0.0.1:0",
         "--http-listen=127.0.0.1:0",
     ];
     for (code, arguments) in [

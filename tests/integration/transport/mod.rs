@@ -1,8 +1,10 @@
-//! The transport of OTLP over HTTP on real sockets: answers, limits, budget and drain.
+//! The transports of OTLP on real sockets: answers, limits, budget and drain.
 
 mod answers;
 mod bodies;
 mod connections;
+mod grpc;
+mod grpc_frames;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -13,7 +15,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use redspan::otlp::Encoding;
 use redspan::otlp::answer::Signal;
-use redspan::otlp::export::{self, ExportService, Outcome};
+use redspan::otlp::export::{self, ExportService, Intake, Outcome};
+use redspan::otlp::grpc::{Http1Advice, OtlpGrpc};
 use redspan::otlp::http::OtlpHttp;
 use redspan::server;
 use redspan::shutdown::{self, Stopper};
@@ -36,6 +39,7 @@ struct Told {
     held: watch::Sender<bool>,
     taken: Mutex<Vec<Taken>>,
     answered: Mutex<Vec<(Option<Signal>, u16)>>,
+    ready: AtomicBool,
 }
 
 /// What the service was given.
@@ -81,19 +85,26 @@ struct Server {
     serving: JoinHandle<()>,
 }
 
-async fn start(http: export::Settings, mut server: server::Settings) -> Server {
-    let told = Arc::new(Told {
-        outcome: Mutex::new(Some(Outcome::Accepted)),
-        full: AtomicBool::new(false),
-        held: watch::Sender::new(false),
-        taken: Mutex::default(),
-        answered: Mutex::default(),
-    });
+impl Told {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            outcome: Mutex::new(Some(Outcome::Accepted)),
+            full: AtomicBool::new(false),
+            held: watch::Sender::new(false),
+            taken: Mutex::default(),
+            answered: Mutex::default(),
+            ready: AtomicBool::new(true),
+        })
+    }
+}
+
+async fn start(export: export::Settings, mut server: server::Settings) -> Server {
+    let told = Told::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let counts = Arc::clone(&server.counts);
     let (stopper, stop) = shutdown::switch();
-    let service = OtlpHttp::new(Service(Arc::clone(&told)), http);
+    let service = OtlpHttp::new(Intake::new(Service(Arc::clone(&told)), export));
     server.refusals = Arc::new(service.clone());
     let serving = tokio::spawn(server::serve(listener, service, server, stop));
     Server {
@@ -102,6 +113,28 @@ async fn start(http: export::Settings, mut server: server::Settings) -> Server {
         counts,
         stopper,
         serving,
+    }
+}
+
+/// The same for OTLP over gRPC.
+async fn start_grpc(export: export::Settings, mut server: server::Settings) -> Server {
+    let told = Told::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let counts = Arc::clone(&server.counts);
+    let (stopper, stop) = shutdown::switch();
+    let intake = Intake::new(Service(Arc::clone(&told)), export);
+    let health = Arc::clone(&told);
+    let service = OtlpGrpc::new(intake, move || health.ready.load(Ordering::Relaxed));
+    server.refusals = Arc::new(service.clone());
+    let advice = Http1Advice::new(service.clone());
+    let serving = server::serve_http2(listener, service, advice, server, stop);
+    Server {
+        address,
+        told,
+        counts,
+        stopper,
+        serving: tokio::spawn(serving),
     }
 }
 
