@@ -14,10 +14,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
-    config::Config,
+    config::{Config, OtlpHttpSettings},
     failure::Failure,
     metrics::ProcessMetrics,
     otlp::{
+        cors::Cors,
         export::{ExportService, Intake},
         grpc::{Http1Advice, OtlpGrpc},
         http::OtlpHttp,
@@ -73,7 +74,7 @@ impl Listeners {
         process: &ProcessMetrics,
         stop: &Stop,
     ) -> Vec<JoinHandle<()>> {
-        let service = OtlpHttp::new(intake.clone());
+        let service = OtlpHttp::new(intake.clone(), cors(&config.otlp.http));
         let settings = settings_of(config, process, "otlp_http", Arc::new(service.clone()));
         let otlp_http = server::serve(self.otlp_http, service, settings, stop.clone());
         let mut tasks = vec![tokio::spawn(otlp_http)];
@@ -98,6 +99,12 @@ impl Listeners {
         tasks.push(tokio::spawn(http));
         tasks
     }
+}
+
+fn cors(settings: &OtlpHttpSettings) -> Option<Cors> {
+    let origins = settings.cors_origins.iter();
+    let origins = origins.map(|origin| origin.as_str().to_owned()).collect();
+    Cors::new(origins, &settings.cors_headers)
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -3,10 +3,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use hyper::header::HeaderName;
+
 use super::{
     database_url::DatabaseUrl,
     layers::{Layers, Mistake},
-    values::{Bytes, HttpUrl, LogFormat, Patterns, Secret, Value},
+    values::{Bytes, HttpUrl, LogFormat, Origin, Patterns, Secret, Value},
 };
 
 /// One setting, for help texts and for finding out what a key means.
@@ -105,6 +107,13 @@ sections! {
         /// Where applications send OTLP over HTTP. An address that is not loopback needs
         /// `auth.ingest_token`, or `auth = "none"` written out; port 0 takes any free one.
         listen: SocketAddr = "otlp.http.listen", "127.0.0.1:4318";
+        /// Of which origins pages in browsers may send, separated by commas: `https://shop.example`,
+        /// `https://*.shop.example` for its subdomains, `*` for all. Empty: none but the site that
+        /// passes it on. Anybody who opens such a page sees the token that it sends with.
+        cors_origins: Vec<Origin> = "otlp.http.cors_origins", "";
+        /// Headers that such pages set beside Content-Type, Authorization and those of trace context,
+        /// separated by commas. One that is missing: the browser does not send.
+        cors_headers: Vec<HeaderName> = "otlp.http.cors_headers", "";
     }
 
     /// `[otlp.grpc]`

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::Uri;
+use hyper::{Uri, header::HeaderName};
 use regex::{Regex, RegexBuilder};
 
 /// A type that a setting can have. Every layer gives text; a file's numbers and lists are turned
@@ -228,6 +228,51 @@ impl HttpUrl {
     }
 }
 
+/// Whose pages: `https://shop.example`, `https://*.shop.example` for subdomains, or `*` for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// As a browser would write it, but for the `*`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Origin {
+    const KIND: &'static str = "ORIGIN";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.to_ascii_lowercase();
+        // Without the wildcard it is a URL.
+        let uri = text.replacen("://*.", "://", 1).parse::<Uri>().ok();
+        let is_origin = uri.is_some_and(|uri| {
+            let scheme = uri.scheme_str().unwrap_or_default();
+            let authority = uri.authority().map_or("", |authority| authority.as_str());
+            matches!(scheme, "http" | "https")
+                && !authority.contains(['*', '@'])
+                && text.ends_with(authority)
+        });
+        if text != "*" && !is_origin {
+            return Err(
+                "an origin like https://shop.example or https://*.shop.example, without a path, or *"
+                    .to_owned(),
+            );
+        }
+        Ok(Self(text))
+    }
+}
+
+impl Value for HeaderName {
+    const KIND: &'static str = "HEADER";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| "the name of a header, like X-Tenant".to_owned())
+    }
+}
+
 /// Whether what is sent within this machine arrives there.
 fn is_local(ip: IpAddr) -> bool {
     ip.is_loopback() || ip.is_unspecified()
@@ -430,6 +475,36 @@ mod tests {
             ("[::1]:1", "http://[::1]:1"),
         ] {
             assert_eq!(local_url(address.parse().unwrap()), url);
+        }
+    }
+
+    #[test]
+    fn an_origin_has_a_scheme_and_a_host_and_a_wildcard_only_for_subdomains() {
+        for good in [
+            "*",
+            "https://shop.example",
+            "http://localhost:3000",
+            "https://*.shop.example:8443",
+            "HTTPS://Shop.Example",
+        ] {
+            let origin = Origin::parse(good).map(|origin| origin.0);
+            assert_eq!(origin, Ok(good.to_ascii_lowercase()));
+        }
+        for bad in [
+            "",
+            "shop.example",
+            "https://",
+            "https://shop.example/",
+            "https://shop.example/path",
+            "https://shop.example?q",
+            "https://*shop.example",
+            "https://a.*.example",
+            "https://*",
+            "https://user@shop.example",
+            "ftp://shop.example",
+            "null",
+        ] {
+            assert!(Origin::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 use super::Encoding;
 use super::answer::{Signal, accepted, partly_accepted, refused};
 use super::body::Coding;
+use super::cors::{self, Allowed, Cors};
 use super::export::{ExportService, Intake, Outcome, status_of};
 use super::mistake::{Mistake, Mistakes};
 use crate::server::Refusals;
@@ -30,15 +31,17 @@ pub struct OtlpHttp<T>(Arc<Inner<T>>);
 #[derive(Debug)]
 struct Inner<T> {
     intake: Intake<T>,
+    cors: Option<Cors>,
     mistakes: Mistakes,
 }
 
 impl<T: ExportService> OtlpHttp<T> {
-    /// Gives what arrives to the intake.
+    /// Gives what arrives to the intake; pages in browsers may send what `cors` allows.
     #[must_use]
-    pub fn new(intake: Intake<T>) -> Self {
+    pub fn new(intake: Intake<T>, cors: Option<Cors>) -> Self {
         Self(Arc::new(Inner {
             intake,
+            cors,
             mistakes: Mistakes::default(),
         }))
     }
@@ -83,7 +86,11 @@ impl<T: ExportService> Refusals for OtlpHttp<T> {
     ) -> Response<Full<Bytes>> {
         let signal = signal_of(request.uri.path());
         self.0.intake.answered(signal, status);
-        refused(encoding_for_refusal(&request.headers), status, message)
+        let mut response = refused(encoding_for_refusal(&request.headers), status, message);
+        if let Some(cors) = &self.0.cors {
+            cors.allowed(&request.headers).tell(&mut response);
+        }
+        response
     }
 
     fn unreadable(&self, status: StatusCode) {
@@ -103,14 +110,27 @@ impl<T: ExportService> Inner<T> {
     {
         let (head, body) = request.into_parts();
         let signal = signal_of(head.uri.path());
-        let response = if let Some(signal) = signal {
+        let mut response = if cors::is_preflight(&head) {
+            self.preflight(&head)
+        } else if let Some(signal) = signal {
             self.answer_signal(signal, &head, body).await
         } else {
             let mistake = Mistake::of_path(head.uri.path(), &head.headers);
             self.refused(&head, mistake)
         };
+        if let Some(cors) = &self.cors {
+            cors.allowed(&head.headers).tell(&mut response);
+        }
         self.intake.answered(signal, response.status());
         response
+    }
+
+    /// A browser shows no token yet, and is told of a wrong path when it sends.
+    fn preflight(&self, head: &request::Parts) -> Response<Full<Bytes>> {
+        match &self.cors {
+            Some(cors) if cors.allowed(&head.headers) != Allowed::None => cors.preflight(),
+            _ => self.refused(head, Mistake::Origin),
+        }
     }
 
     async fn answer_signal<B>(

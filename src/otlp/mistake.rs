@@ -11,6 +11,7 @@ use crate::repeats::Repeats;
 pub(super) enum Mistake {
     Method,
     NoToken,
+    Origin,
     Grpc,
     NotGrpc,
     MediaType,
@@ -45,6 +46,7 @@ impl Mistake {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoToken => StatusCode::UNAUTHORIZED,
+            Self::Origin => StatusCode::FORBIDDEN,
             Self::Grpc | Self::NotGrpc | Self::MediaType | Self::Coding => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
@@ -62,6 +64,10 @@ impl Mistake {
             Self::Method => "OTLP is sent with POST",
             Self::NoToken => {
                 "a token is required: set OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20TOKEN"
+            }
+            Self::Origin => {
+                "pages of this origin may not send: name it in otlp.http.cors_origins, as the \
+                 browser's console shows it, or send through the page's own site"
             }
             Self::Grpc => {
                 "this port speaks OTLP over HTTP, not gRPC: set OTEL_EXPORTER_OTLP_ENDPOINT to the \
@@ -112,7 +118,7 @@ impl Mistakes {
     /// Exporters come back every few seconds, and log little themselves: the log has a line now
     /// and then. Whoever does not send anything is no exporter.
     pub(super) fn note(&self, mistake: Mistake, request: &request::Parts) {
-        if request.method == Method::POST
+        if (request.method == Method::POST || mistake == Mistake::Origin)
             && let Some(times) = self.0[mistake as usize].worth_telling()
         {
             tracing::warn!(times, "an exporter was refused: {}", mistake.advice());

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod body;
 pub mod budget;
+pub mod cors;
 pub mod export;
 pub mod grpc;
 pub mod http;

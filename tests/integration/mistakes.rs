@@ -289,3 +289,20 @@ fn tls_is_logged_with_what_to_set_at_every_port_for_telemetry() {
         });
     }
 }
+
+#[test]
+fn a_page_that_may_not_send_is_logged_with_what_to_set() {
+    assert_advised(|program| {
+        let advice = "name it in otlp.http.cors_origins, as the browser's console shows it";
+        for _ in 0..TIMES {
+            let answer = agent()
+                .options(format!("http://{}/v1/traces", program.otlp))
+                .header("Origin", "https://shop.example")
+                .header("Access-Control-Request-Method", "POST")
+                .call()
+                .unwrap();
+            assert_eq!(answer.status().as_u16(), 403);
+        }
+        vec![advice]
+    });
+}

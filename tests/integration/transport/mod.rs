@@ -3,6 +3,7 @@
 mod answers;
 mod bodies;
 mod connections;
+mod cors;
 mod grpc;
 mod grpc_frames;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redspan::otlp::Encoding;
 use redspan::otlp::answer::Signal;
+use redspan::otlp::cors::Cors;
 use redspan::otlp::export::{self, ExportService, Intake, Outcome};
 use redspan::otlp::grpc::{Http1Advice, OtlpGrpc};
 use redspan::otlp::http::OtlpHttp;
@@ -98,13 +100,21 @@ impl Told {
     }
 }
 
-async fn start(export: export::Settings, mut server: server::Settings) -> Server {
+async fn start(export: export::Settings, server: server::Settings) -> Server {
+    start_with_cors(export, server, None).await
+}
+
+async fn start_with_cors(
+    export: export::Settings,
+    mut server: server::Settings,
+    cors: Option<Cors>,
+) -> Server {
     let told = Told::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let counts = Arc::clone(&server.counts);
     let (stopper, stop) = shutdown::switch();
-    let service = OtlpHttp::new(Intake::new(Service(Arc::clone(&told)), export));
+    let service = OtlpHttp::new(Intake::new(Service(Arc::clone(&told)), export), cors);
     server.refusals = Arc::new(service.clone());
     let serving = tokio::spawn(server::serve(listener, service, server, stop));
     Server {
@@ -261,7 +271,7 @@ impl Client {
                     headers,
                     body: Vec::new(),
                 };
-                if status != 100 {
+                if !matches!(status, 100 | 204) {
                     let length: usize = answer.header("content-length").unwrap().parse().unwrap();
                     while self.read.len() < end + 4 + length {
                         self.read_more().await?;
