@@ -71,20 +71,26 @@ if [ "$(cat "$venv/installed" 2>/dev/null || true)" != "$wanted" ]; then
 fi
 export REDSPAN_TEST_PYTHON="$venv/bin/python"
 
-# Its own copy of the lock file says what is installed; nothing of npm's is written beside the tests.
-packages="$PWD/target/test-node"
-if ! cmp -s tests/apps/node/package-lock.json "$packages/package-lock.json" || [ ! -e "$packages/installed" ]; then
+# The packages of a folder of tests/apps. Its own copy of the lock file says what is installed; nothing
+# of npm's is written beside the tests.
+install_packages() {
+    local packages="$PWD/target/test-$1"
+    if cmp -s "tests/apps/$1/package-lock.json" "$packages/package-lock.json" && [ -e "$packages/installed" ]; then
+        return
+    fi
     rm -rf "$packages"
     mkdir -p "$packages"
-    cp tests/apps/node/package.json tests/apps/node/package-lock.json "$packages"
+    cp "tests/apps/$1/package.json" "tests/apps/$1/package-lock.json" "$packages"
     if (cd "$packages" && npm ci --ignore-scripts --no-audit --no-fund --silent); then
         touch "$packages/installed"
     else
         rm -rf "$packages"
-        skip "Node 18.19 or newer and the packages of tests/apps/node: the Express application"
+        skip "Node 18.19 or newer and the packages of tests/apps/$1: $2"
     fi
-fi
-export REDSPAN_TEST_NODE_MODULES="$packages/node_modules"
+}
+
+install_packages node "the Express application"
+export REDSPAN_TEST_NODE_MODULES="$PWD/target/test-node/node_modules"
 
 if [ -n "${FULL:-}" ]; then
     # Distributions have older ones than the packages of tests/apps/go ask for.

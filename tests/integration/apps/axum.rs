@@ -59,11 +59,12 @@ fn run_axum(kind: Kind) {
     let case = Case {
         name: "Rust (axum)",
         command: Command::new(example()),
-        protocol: "http/protobuf",
+        protocol: Some("http/protobuf"),
         batch: 512,
         route: "/orders/{id}",
         url: below_order,
         unsaid: &["request_id", "ip_address"],
+        sends_logs: false,
         requests,
     };
     run(kind, case);

@@ -105,11 +105,12 @@ fn run_express(kind: Kind, protocol: &'static str) {
     let case = Case {
         name: "Node (Express)",
         command,
-        protocol,
+        protocol: Some(protocol),
         batch: 512,
         route: "/orders/:id",
         url: below_order,
         unsaid: &[],
+        sends_logs: false,
         requests,
     };
     run(kind, case);
@@ -133,4 +134,14 @@ fn an_express_application_that_sends_protobuf_is_told_exactly_on_sqlite() {
 #[test]
 fn an_express_application_that_sends_protobuf_is_told_exactly_on_postgresql() {
     run_express(Kind::Postgres, "http/protobuf");
+}
+
+#[test]
+fn an_express_application_that_speaks_grpc_is_told_exactly_on_sqlite() {
+    run_express(Kind::Sqlite, "grpc");
+}
+
+#[test]
+fn an_express_application_that_speaks_grpc_is_told_exactly_on_postgresql() {
+    run_express(Kind::Postgres, "grpc");
 }

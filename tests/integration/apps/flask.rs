@@ -9,6 +9,9 @@ use crate::databases::Kind;
 /// cut each trace everywhere.
 const CUT_EVERYWHERE: usize = 3;
 
+/// What README's lines say.
+const HTTP: Option<&str> = Some("http/protobuf");
+
 fn payment_service_failed(sightings: usize) -> Row {
     Row {
         external: Some(("127.0.0.1", "500")),
@@ -171,7 +174,7 @@ fn requests(order: usize, called: Called) -> Vec<Request> {
     ]
 }
 
-fn run_flask(kind: Kind, batch: usize) {
+fn run_flask(kind: Kind, protocol: Option<&'static str>, batch: usize) {
     let Some(python) = python() else { return };
     let mut command = Command::new(python.with_file_name("opentelemetry-instrument"));
     command
@@ -192,11 +195,12 @@ fn run_flask(kind: Kind, batch: usize) {
     let case = Case {
         name: "Python (Flask)",
         command,
-        protocol: "http/protobuf",
+        protocol,
         batch,
         route: "/orders/<int:order_id>",
         url: below_order,
         unsaid: &[],
+        sends_logs: false,
         requests,
     };
     run(kind, case);
@@ -204,20 +208,30 @@ fn run_flask(kind: Kind, batch: usize) {
 
 #[test]
 fn a_flask_application_whose_traces_are_cut_everywhere_is_told_exactly_on_sqlite() {
-    run_flask(Kind::Sqlite, CUT_EVERYWHERE);
+    run_flask(Kind::Sqlite, HTTP, CUT_EVERYWHERE);
 }
 
 #[test]
 fn a_flask_application_whose_traces_are_cut_everywhere_is_told_exactly_on_postgresql() {
-    run_flask(Kind::Postgres, CUT_EVERYWHERE);
+    run_flask(Kind::Postgres, HTTP, CUT_EVERYWHERE);
 }
 
 #[test]
 fn a_flask_application_with_the_default_batches_is_told_exactly_on_sqlite() {
-    run_flask(Kind::Sqlite, 512);
+    run_flask(Kind::Sqlite, HTTP, 512);
 }
 
 #[test]
 fn a_flask_application_with_the_default_batches_is_told_exactly_on_postgresql() {
-    run_flask(Kind::Postgres, 512);
+    run_flask(Kind::Postgres, HTTP, 512);
+}
+
+#[test]
+fn a_flask_application_that_is_told_nothing_of_a_protocol_is_told_exactly_on_sqlite() {
+    run_flask(Kind::Sqlite, None, 512);
+}
+
+#[test]
+fn a_flask_application_that_is_told_nothing_of_a_protocol_is_told_exactly_on_postgresql() {
+    run_flask(Kind::Postgres, None, 512);
 }

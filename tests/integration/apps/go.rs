@@ -173,11 +173,12 @@ fn run_go(kind: Kind) {
     let case = Case {
         name: "Go (otelhttp)",
         command: Command::new(shop),
-        protocol: "http/protobuf",
+        protocol: Some("http/protobuf"),
         batch: 512,
         route: "/orders/{id}",
         url: below_order,
         unsaid: &[],
+        sends_logs: false,
         requests,
     };
     run(kind, case);

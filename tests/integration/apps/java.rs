@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::{Called, Case, Request, Row, built, file, installed, run, tool};
-use crate::{databases::Kind, readme::snippets};
+use crate::{
+    databases::{Kind, each_kind},
+    readme::snippets,
+};
 
 /// The agent takes the place of README's download; nothing else may be asked for.
 const CURL: &str = "#!/bin/sh\n\
@@ -24,9 +27,10 @@ fn thrown(code: &'static str, message: String, category: &'static str) -> Row {
     }
 }
 
-/// One round of requests for an order.
+/// One round of requests for an order. Exceptions that the agent sees are told once on their spans, or
+/// once in log records, or twice: an exception in log records is this many sightings more.
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn requests(order: usize, _called: Called) -> Vec<Request> {
+fn requests(order: usize, logged: usize) -> Vec<Request> {
     let no_lines = format!("order {order} has no lines");
     vec![
         Request::new("/orders", 200, 1, vec![]),
@@ -34,11 +38,14 @@ fn requests(order: usize, _called: Called) -> Vec<Request> {
             "/crash",
             None,
             1,
-            vec![thrown(
-                "java.lang.IllegalArgumentException",
-                no_lines.clone(),
-                "application",
-            )],
+            vec![Row {
+                sightings: 1 + logged,
+                ..thrown(
+                    "java.lang.IllegalArgumentException",
+                    no_lines.clone(),
+                    "application",
+                )
+            }],
         ),
         // Nothing but a status.
         Request::new(
@@ -76,7 +83,7 @@ fn requests(order: usize, _called: Called) -> Vec<Request> {
             2,
             vec![Row {
                 external: Some(("127.0.0.1", "java.net.ConnectException")),
-                sightings: 2,
+                sightings: 2 + 2 * logged,
                 stack: Some("ConnectException"),
                 ..Row::new(
                     "java.net.ConnectException",
@@ -92,7 +99,7 @@ fn requests(order: usize, _called: Called) -> Vec<Request> {
             vec![Row {
                 external: Some(("127.0.0.1", "java.net.ConnectException")),
                 kind: "tracking",
-                sightings: 2,
+                sightings: 2 + logged,
                 stack: Some("ConnectException"),
                 ..Row::new(
                     "java.net.ConnectException",
@@ -107,7 +114,7 @@ fn requests(order: usize, _called: Called) -> Vec<Request> {
             None,
             2,
             vec![Row {
-                sightings: 2,
+                sightings: 2 + logged,
                 ..thrown(
                     "Shop.LockException",
                     format!("order {order} is locked"),
@@ -193,16 +200,24 @@ fn command(folder: &Path) -> Command {
     command
 }
 
-fn run_java(kind: Kind) {
+/// With the exceptions where this says; on spans when it is empty.
+fn run_java(kind: Kind, signal: &str) {
     let Some(folder) = shop() else { return };
+    let mut command = command(&folder);
+    command.env("OTEL_SEMCONV_EXCEPTION_SIGNAL_PREVIEW", signal);
+    let requests = match signal {
+        "" => |order, _: Called| requests(order, 0),
+        _ => |order, _: Called| requests(order, 1),
+    };
     let case = Case {
         name: "Java (agent)",
-        command: command(&folder),
-        protocol: "http/protobuf",
+        command,
+        protocol: Some("http/protobuf"),
         batch: 512,
         route: "",
         url: |path, order| format!("{path}/{order}"),
         unsaid: &[],
+        sends_logs: !signal.is_empty(),
         requests,
     };
     run(kind, case);
@@ -210,12 +225,6 @@ fn run_java(kind: Kind) {
 
 #[test]
 #[ignore = "minutes: tests/full.sh"]
-fn a_java_application_with_the_lines_of_the_readme_is_told_exactly_on_sqlite() {
-    run_java(Kind::Sqlite);
-}
-
-#[test]
-#[ignore = "minutes: tests/full.sh"]
-fn a_java_application_with_the_lines_of_the_readme_is_told_exactly_on_postgresql() {
-    run_java(Kind::Postgres);
+fn a_java_application_with_the_lines_of_the_readme_is_told_exactly() {
+    each_kind(|kind| run_java(kind, ""));
 }
