@@ -44,6 +44,7 @@ have_postgresql || missing+=(postgresql)
 have prometheus && have promtool || missing+=(prometheus)
 have python3 || missing+=(python3 python3-venv)
 have node && have npm || missing+=(nodejs npm)
+have chromium || missing+=(chromium)
 have curl || missing+=(curl)
 have script || missing+=(bsdutils)
 if [ -n "${FULL:-}" ]; then
@@ -91,6 +92,8 @@ install_packages() {
 
 install_packages node "the Express application"
 export REDSPAN_TEST_NODE_MODULES="$PWD/target/test-node/node_modules"
+install_packages browser "the page in a browser"
+export REDSPAN_TEST_BROWSER_MODULES="$PWD/target/test-browser/node_modules"
 
 if [ -n "${FULL:-}" ]; then
     # Distributions have older ones than the packages of tests/apps/go ask for.

@@ -2,6 +2,7 @@
 //! hour, group, total and counter is. The rows are written by hand from the rules of detection.
 
 mod axum;
+mod browser;
 mod check;
 mod collector;
 mod express;

@@ -170,13 +170,15 @@ fn the_lines_for_rust_are_those_of_the_example() {
 }
 
 #[test]
-fn the_lines_for_browsers_lead_to_redspan_through_the_site() {
+fn the_lines_for_browsers_lead_to_redspan_from_the_page_and_through_the_site() {
     let path = Regex::new(r#"url: "([^"]+)""#).unwrap();
-    let path = &path.captures(block("js")).unwrap()[1];
+    let direct = &path.captures(block("js")).unwrap()[1];
     let address = environment("OTEL_EXPORTER_OTLP_ENDPOINT");
+    assert_eq!(direct, format!("{address}/v1/traces"));
+    let passed_on = &path.captures_iter(README).last().unwrap()[1];
     assert_eq!(
         block("nginx").trim_end(),
-        format!("location = {path} {{ proxy_pass {address}; }}")
+        format!("location = {passed_on} {{ proxy_pass {address}; }}")
     );
-    assert_eq!(path, "/v1/traces");
+    assert_eq!(passed_on, "/v1/traces");
 }
