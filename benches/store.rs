@@ -21,7 +21,7 @@ use redspan::{
     detect::{DetectSettings, Detector, Findings},
     domain::{ApiError, NameHasher},
     metrics::Metrics,
-    otlp::{Encoding, Limits, walk},
+    otlp::{Encoding, Limits, Records, walk},
     store::{self, DatabaseSettings, ErrorFilter, PageRequest, SharedStore},
 };
 
@@ -210,6 +210,7 @@ fn findings(number: u32) -> Findings {
     let open = open.read();
     let mut detector = Detector::new(&settings, clock::now(), &open);
     walk(
+        Records::Spans,
         &payload.body,
         Encoding::Protobuf,
         &Limits::default(),

@@ -10,7 +10,8 @@ use opentelemetry_proto::tonic::{
 use payload::{SPANS, median};
 use prost::Message;
 use redspan::otlp::{
-    Encoding, Limits, ResourceView, ScopeView, SpanKind, SpanView, StatusCode, Value, Visitor, walk,
+    Encoding, Limits, Records, ResourceView, ScopeView, SpanKind, SpanView, StatusCode, Value,
+    Visitor, walk,
 };
 
 mod payload;
@@ -82,7 +83,14 @@ struct Counted {
 
 fn walked(body: &[u8], encoding: Encoding) -> Counted {
     let mut counted = Counted::default();
-    walk(body, encoding, &Limits::default(), &mut counted).expect("a valid request");
+    walk(
+        Records::Spans,
+        body,
+        encoding,
+        &Limits::default(),
+        &mut counted,
+    )
+    .expect("a valid request");
     counted
 }
 

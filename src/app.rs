@@ -1,12 +1,9 @@
 //! Puts the stages together and runs them: the one place that knows everybody.
 
 mod listeners;
-mod traces;
+mod sink;
 
-use std::{
-    sync::{Arc, Once},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 use tokio::{task::JoinHandle, time::timeout};
@@ -34,7 +31,7 @@ use crate::{
 };
 
 use listeners::{Addresses, Listeners};
-use traces::Traces;
+use sink::Sink;
 
 /// How many of the latest open traces are taken over at the start.
 const OPEN_AT_START: usize = 100_000;
@@ -224,17 +221,16 @@ fn intake(
     open: &Arc<OpenTraceSet>,
     queue: &CommitQueue,
     budget: Budget,
-) -> Intake<Traces> {
-    let traces = Traces {
+) -> Intake<Sink> {
+    let sink = Sink {
         detect: detect_settings(&config.privacy),
         limits: walk_limits(&config.limits),
         open: Arc::clone(open),
         queue: queue.clone(),
         metrics: Arc::clone(metrics),
         shared_with: store.is_shared().then(|| Arc::clone(store)),
-        logs_seen: Once::new(),
     };
-    Intake::new(traces, otlp_settings(config, budget))
+    Intake::new(sink, otlp_settings(config, budget))
 }
 
 fn otlp_settings(config: &Config, budget: Budget) -> export::Settings {

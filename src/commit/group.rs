@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     detect::{Findings, TraceFindings},
-    domain::{ApiError, RequestDigest, Sighting, SightingKey, SpanId, TraceKey},
+    domain::{ApiError, ErrorId, RequestDigest, Sighting, SightingKey, SpanId, TraceKey},
     store::{AggregationDelta, RequestTotalsDelta, TraceIdentity},
 };
 
@@ -19,6 +19,23 @@ use super::{
 const PIECE_TRACES: usize = 250;
 const PIECE_SIGHTINGS: usize = 1_000;
 const PIECE_BYTES: usize = 4 * 1024 * 1024;
+
+/// What of a request the database can refuse without the rest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Refusable {
+    Trace(TraceKey),
+    /// Of an exception that was logged outside of any trace.
+    Row(ErrorId),
+}
+
+impl Refusable {
+    /// All that the findings can be parted into.
+    pub(super) fn all(findings: &Findings) -> Vec<Self> {
+        let traces = findings.traces.iter().map(|trace| Self::Trace(trace.key));
+        let rows = findings.rows.iter().map(|row| Self::Row(row.id));
+        traces.chain(rows).collect()
+    }
+}
 
 /// What one request of the group shows of one trace.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +60,7 @@ pub(super) type TraceRecords = Vec<(usize, Option<SpanId>, SightingKey)>;
 pub(super) struct Group<'w> {
     /// Sorted by trace, those of each in order of arrival.
     parts: Vec<Part<'w>>,
-    pub(super) logged: Vec<ApiError>,
+    pub(super) logged: Vec<&'w ApiError>,
     pub(super) upserts: Vec<AggregationDelta>,
     pub(super) requests: Vec<RequestTotalsDelta>,
 }
@@ -80,7 +97,7 @@ impl<'w> Group<'w> {
     pub(super) fn collect(
         works: &[&'w Work],
         fresh: &[bool],
-        refused: &HashSet<TraceKey>,
+        refused: &HashSet<Refusable>,
         seen: &mut SeenEntries,
         limit: &mut impl DimensionLimit,
     ) -> Self {
@@ -91,13 +108,18 @@ impl<'w> Group<'w> {
                 Work::Telemetry(findings) => {
                     totals.add(findings, seen);
                     let taken = findings.traces.iter();
-                    let taken = taken.filter(|found| !refused.contains(&found.key));
+                    let taken =
+                        taken.filter(|found| !refused.contains(&Refusable::Trace(found.key)));
                     group.parts.extend(taken.map(|found| Part {
                         origin: index,
                         found,
                     }));
+                    let rows = findings.rows.iter();
+                    group
+                        .logged
+                        .extend(rows.filter(|row| !refused.contains(&Refusable::Row(row.id))));
                 }
-                Work::Errors(errors) => group.logged.extend(errors.iter().cloned()),
+                Work::Errors(errors) => group.logged.extend(errors),
                 Work::Unlinked { counts, .. } => group.upserts.extend(counts.iter().cloned()),
                 Work::Rebuild { .. } => {}
             }
@@ -140,7 +162,7 @@ impl<'w> Group<'w> {
     pub(super) fn tally(
         works: &[&Work],
         fresh: &[bool],
-        refused: &HashSet<TraceKey>,
+        refused: &HashSet<Refusable>,
         traces: &[TraceRecords],
         outcomes: &[Vec<plan::Outcome>],
     ) -> Vec<Tally> {
@@ -232,9 +254,9 @@ fn rank(outcome: plan::Outcome) -> u8 {
 }
 
 /// The tally of a request before its failures are told apart.
-fn whole(findings: &Findings, fresh: bool, refused: &HashSet<TraceKey>) -> Tally {
+fn whole(findings: &Findings, fresh: bool, refused: &HashSet<Refusable>) -> Tally {
     let bad: u64 = findings.rejected.iter().map(|(_, count)| count).sum();
-    let good = findings.spans.saturating_sub(bad);
+    let good = findings.records.saturating_sub(bad);
     if !fresh {
         return Tally {
             rejected: bad,
@@ -245,7 +267,7 @@ fn whole(findings: &Findings, fresh: bool, refused: &HashSet<TraceKey>) -> Tally
     let refused_spans: HashSet<_> = findings
         .traces
         .iter()
-        .filter(|trace| refused.contains(&trace.key))
+        .filter(|trace| refused.contains(&Refusable::Trace(trace.key)))
         .flat_map(|trace| {
             trace
                 .sightings
@@ -253,10 +275,12 @@ fn whole(findings: &Findings, fresh: bool, refused: &HashSet<TraceKey>) -> Tally
                 .map(|sighting| (trace.key, sighting.span_id))
         })
         .collect();
-    let refused_spans = refused_spans.len() as u64;
+    let rows = findings.rows.iter();
+    let refused_rows = rows.filter(|row| refused.contains(&Refusable::Row(row.id)));
+    let refused_records = (refused_spans.len() + refused_rows.count()) as u64;
     Tally {
-        rejected: bad + refused_spans,
-        not_error: good.saturating_sub(refused_spans),
+        rejected: bad + refused_records,
+        not_error: good.saturating_sub(refused_records),
         ..Tally::default()
     }
 }

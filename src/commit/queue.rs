@@ -18,6 +18,8 @@ use crate::{
     store::AggregationDelta,
 };
 
+use super::plan;
+
 /// The queue is measured in steps of this many bytes.
 const STEP_BYTES: usize = 1_024;
 
@@ -70,6 +72,7 @@ impl Work {
                     + findings.entries.len() * size_of::<crate::domain::EntrySpan>()
                     + findings.series.len() * 256
                     + sightings.map(sighting_bytes).sum::<usize>()
+                    + findings.rows.iter().map(error_bytes).sum::<usize>()
             }
             Self::Errors(errors) => errors.iter().map(error_bytes).sum(),
             Self::Unlinked { counts, .. } => counts.len() * 256,
@@ -133,7 +136,7 @@ fn json_bytes(object: &serde_json::Map<String, serde_json::Value>) -> usize {
         .sum::<usize>()
 }
 
-/// How the spans of a committed request count (`redspan_records_total`). Each span is in one field.
+/// How the records of a committed request count (`redspan_records_total`): each in one field.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Made a new row.
@@ -146,6 +149,17 @@ pub struct Tally {
     pub rejected: u64,
     /// Nothing failed.
     pub not_error: u64,
+}
+
+impl Tally {
+    /// A record that was counted as no error made a row by itself, unless that is there already.
+    pub(super) fn row(&mut self, outcome: plan::Outcome) {
+        self.not_error = self.not_error.saturating_sub(1);
+        match outcome {
+            plan::Outcome::Duplicate => self.duplicate += 1,
+            _ => self.error += 1,
+        }
+    }
 }
 
 /// What became of a piece of work.

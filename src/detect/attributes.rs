@@ -254,12 +254,14 @@ pub(super) struct ServiceFacts {
     pub service_name: String,
     pub service_version: Option<String>,
     pub environment: String,
+    /// `service.instance.id`.
+    pub instance_id: Option<String>,
 }
 
 impl ServiceFacts {
     pub fn new(attributes: &[Attribute<'_>]) -> Self {
         let (mut name, mut namespace, mut version) = (None, None, None);
-        let (mut environment, mut old_environment) = (None, None);
+        let (mut environment, mut old_environment, mut instance_id) = (None, None, None);
         for attribute in attributes {
             let kept = match attribute.key {
                 b"service.name" => &mut name,
@@ -267,6 +269,7 @@ impl ServiceFacts {
                 b"service.version" => &mut version,
                 b"deployment.environment.name" => &mut environment,
                 b"deployment.environment" => &mut old_environment,
+                b"service.instance.id" => &mut instance_id,
                 _ => continue,
             };
             let text = values::text(attribute.value);
@@ -289,6 +292,7 @@ impl ServiceFacts {
                 .or(old_environment)
                 .map(|text| clean(&text, 100))
                 .unwrap_or_default(),
+            instance_id: instance_id.map(std::borrow::Cow::into_owned),
         }
     }
 }

@@ -1,5 +1,7 @@
-//! The first pass over a request: each span is looked at once, in order, and forgotten unless it
-//! means something.
+//! The first pass over a request: each span or log record is looked at once, in order, and forgotten
+//! unless it means something.
+
+mod logs;
 
 use std::sync::Arc;
 
@@ -10,8 +12,10 @@ use crate::{
         EntrySpan, Hour, NameHasher, RequestDigest, Sighting, SightingKind, SpanId, Timestamp,
         TraceId, TraceKey,
     },
-    otlp::{ResourceView, ScopeView, SpanView, Value, Visitor},
+    otlp::{LogRecordView, ResourceView, ScopeView, SpanView, Value, Visitor},
 };
+
+use logs::{FATAL, Logs, severity};
 
 use super::{
     DetectSettings, Findings, OpenTraces, Room,
@@ -31,14 +35,14 @@ use super::{
     values::Text,
 };
 
-/// Takes the spans of one request, in order, and says what they come down to.
+/// Takes the spans or log records of one request, in order, and says what they come down to.
 pub struct Detector<'d> {
     settings: &'d DetectSettings,
     received_at: Timestamp,
     open: &'d dyn OpenTraces,
     digest: NameHasher,
     latest_end_nanos: u64,
-    spans: u64,
+    records: u64,
     own_spans: u64,
     /// The resource at hand is this process.
     is_own: bool,
@@ -53,6 +57,7 @@ pub struct Detector<'d> {
     notes: Vec<Note>,
     note_book: NoteBook,
     traces: Traces,
+    logs: Option<Logs>,
     /// The last trace in which something was found, and its key.
     last_trace: Option<(u32, TraceId, TraceKey)>,
     /// The endpoint of the span at hand.
@@ -78,7 +83,7 @@ const MAX_FIRST_LINE_BYTES: usize = 1024;
 const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
 
 impl<'d> Detector<'d> {
-    /// A detector for one request. `received_at` is what impossible times become.
+    /// A detector for one request of spans. `received_at` is what impossible times become.
     #[must_use]
     pub fn new(
         settings: &'d DetectSettings,
@@ -93,7 +98,7 @@ impl<'d> Detector<'d> {
             latest_end_nanos: 0,
             own_spans: 0,
             is_own: false,
-            spans: 0,
+            records: 0,
             bad_trace_ids: 0,
             bad_span_ids: 0,
             scrubbed: 0,
@@ -103,6 +108,7 @@ impl<'d> Detector<'d> {
             notes: Vec::new(),
             note_book: NoteBook::default(),
             traces: Traces::default(),
+            logs: None,
             last_trace: None,
             endpoint: String::new(),
             context_bytes: 0,
@@ -115,6 +121,20 @@ impl<'d> Detector<'d> {
         detector
     }
 
+    /// A detector for one request of log records, which is named by its whole body.
+    #[must_use]
+    pub fn of_logs(
+        settings: &'d DetectSettings,
+        received_at: Timestamp,
+        open: &'d dyn OpenTraces,
+        body: &[u8],
+    ) -> Self {
+        let mut detector = Self::new(settings, received_at, open);
+        detector.digest.field(b"logs").field(body);
+        detector.logs = Some(Logs::default());
+        detector
+    }
+
     /// The same, with findings that take no more memory than there is room for.
     #[must_use]
     pub fn within(mut self, room: &'d mut dyn Room) -> Self {
@@ -122,10 +142,10 @@ impl<'d> Detector<'d> {
         self
     }
 
-    /// Spans of the request so far.
+    /// Spans or log records of the request so far.
     #[must_use]
-    pub fn spans(&self) -> u64 {
-        self.spans
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     /// What the request comes down to; `None` when there was no room for all that was found. To be
@@ -135,7 +155,10 @@ impl<'d> Detector<'d> {
         if self.is_full {
             return None;
         }
-        let digest = (self.spans > 0).then(|| self.request_digest());
+        if let Some(logs) = self.logs.take() {
+            return Some(self.finish_logs(logs));
+        }
+        let digest = (self.records > 0).then(|| self.request_digest());
         let nested = self.traces.settle_entries();
         let traces = {
             let facts = |request: u32| {
@@ -167,7 +190,7 @@ impl<'d> Detector<'d> {
         let (series, entries) = self.requests.finish(&nested);
         Some(Findings {
             digest,
-            spans: self.spans,
+            records: self.records,
             own_spans: self.own_spans,
             scrubbed: self.scrubbed,
             rejected: [
@@ -180,6 +203,7 @@ impl<'d> Detector<'d> {
             series,
             entries,
             traces,
+            rows: Vec::new(),
         })
     }
 
@@ -216,14 +240,14 @@ impl<'d> Detector<'d> {
     }
 
     /// Adds one request of its endpoint, which `self.endpoint` holds.
-    fn add_request(&mut self, span: &Known<'_, '_>, method: &str) -> u32 {
+    fn add_request(&mut self, span: &Known<'_, '_>, span_id: SpanId, method: &str) -> u32 {
         let resource = self.resources.get(self.resources.current());
         let endpoint = Text::chars(&self.endpoint, MAX_ENDPOINT).text;
         let method = Text::chars(method, MAX_METHOD).text;
         let series = self.requests.series(resource, endpoint, method);
         let mut name = [0; 24];
         name[..16].copy_from_slice(&span.trace_id.0);
-        name[16..].copy_from_slice(&span.span_id.0);
+        name[16..].copy_from_slice(&span_id.0);
         self.requests.push(EntrySpan {
             key: xxh3_64(&name),
             series,
@@ -259,10 +283,26 @@ impl<'d> Detector<'d> {
         earlier: &[Exception<'_>],
         method: &str,
     ) {
-        if self.is_full {
-            return;
-        }
         let trace = self.trace_key(span.trace_id);
+        let sighting = self.sight(span, trace, kind, exception, earlier, method);
+        if let Some(sighting) = sighting {
+            self.traces.found(trace, sighting);
+        }
+    }
+
+    /// What is seen of a failure, if there is room for it.
+    fn sight(
+        &mut self,
+        span: &Known<'_, '_>,
+        trace: TraceKey,
+        kind: SightingKind,
+        exception: Option<&Exception<'_>>,
+        earlier: &[Exception<'_>],
+        method: &str,
+    ) -> Option<Sighting> {
+        if self.is_full {
+            return None;
+        }
         let mut scrubber = Scrubber::new(&self.settings.scrubbing);
         let thrown = exception.map(|exception| {
             let mut scrubber = Scrubber::new(&self.settings.scrubbing);
@@ -299,6 +339,7 @@ impl<'d> Detector<'d> {
         let share = self.resources.share(&self.settings.scrubbing);
         let origin = Origin {
             span: span.view,
+            log: span.log,
             attributes: span.attributes,
             codes: span.codes,
             service: &self.resources.get(self.resources.current()).facts,
@@ -314,14 +355,22 @@ impl<'d> Detector<'d> {
         self.scrubbed += row.scrubbed;
         self.context_bytes += row.content.context_bytes();
         self.text_bytes += row.content.text_bytes();
+        let log_severity = span
+            .log
+            .map_or(0, |record| severity(record.severity_number));
         let stated = |slot| {
             let word = span.attributes.text(slot)?;
             Some(word.trim().to_ascii_lowercase())
         };
         let sighting = Sighting {
-            key: Sighting::key(trace, Some(span.span_id), kind, thrown.as_ref()),
+            key: if span.log.is_some() {
+                let time = span.view.end_time_unix_nano;
+                Sighting::log_key(trace, span.span_id, time, thrown.as_ref())
+            } else {
+                Sighting::key(trace, span.span_id, kind, thrown.as_ref())
+            },
             kind,
-            span_id: Some(span.span_id),
+            span_id: span.span_id,
             parent_span_id: span.parent,
             ended_at_nanos: span.view.end_time_unix_nano,
             thrown_at_micros: thrown_at.map(Timestamp::as_micros),
@@ -332,18 +381,15 @@ impl<'d> Detector<'d> {
             stated_severity: stated(Slot::ErrorSeverity).and_then(|word| word.parse().ok()),
             stated_category: stated(Slot::ErrorCategory).and_then(|word| word.parse().ok()),
             own_category: Some(row.category),
-            critical: row.critical,
-            log_severity: 0,
+            critical: row.critical || log_severity >= FATAL,
+            log_severity,
             content: Some(Arc::new(row.content)),
             row: None,
         };
         self.found_bytes += sighting.memory_bytes();
         let room = self.room.as_deref_mut();
-        if room.is_none_or(|room| room.grow(self.found_bytes)) {
-            self.traces.found(trace, sighting);
-        } else {
-            self.is_full = true;
-        }
+        self.is_full = !room.is_none_or(|room| room.grow(self.found_bytes));
+        (!self.is_full).then_some(sighting)
     }
 
     fn trace_key(&mut self, trace_id: TraceId) -> TraceKey {
@@ -360,14 +406,16 @@ impl<'d> Detector<'d> {
     }
 }
 
-/// A span with what has been found out about it.
+/// A span, or a log record, with what has been found out about it.
 struct Known<'s, 'a> {
+    /// The span; of a log record what a span would say in its place.
     view: &'s SpanView<'a>,
+    log: Option<&'s LogRecordView<'a>>,
     attributes: &'s Attributes<'a>,
     codes: Codes,
     outcome: Outcome,
     trace_id: TraceId,
-    span_id: SpanId,
+    span_id: Option<SpanId>,
     parent: Option<SpanId>,
     ended_at: Clamped,
 }
@@ -395,7 +443,7 @@ impl Visitor for Detector<'_> {
             self.own_spans += 1;
             return;
         }
-        self.spans += 1;
+        self.records += 1;
         self.digest(view);
         let Some(trace_id) = TraceId::from_slice(view.trace_id) else {
             self.bad_trace_ids += 1;
@@ -412,11 +460,12 @@ impl Visitor for Detector<'_> {
         let entry = entry(view, parent, &attributes);
         let span = Known {
             view,
+            log: None,
             attributes: &attributes,
             codes,
             outcome: outcome(view, &attributes, codes, exceptions.last()),
             trace_id,
-            span_id,
+            span_id: Some(span_id),
             parent,
             ended_at: clamp(view.end_time_unix_nano, self.received_at),
         };
@@ -434,7 +483,7 @@ impl Visitor for Detector<'_> {
             std::borrow::Cow::Borrowed("")
         };
         if entry != Entry::No {
-            request = Some(self.add_request(&span, &method));
+            request = Some(self.add_request(&span, span_id, &method));
             self.notes.push(
                 self.note_book
                     .note(view, &attributes, codes, self.settings.privacy),
@@ -452,6 +501,10 @@ impl Visitor for Detector<'_> {
         if has_findings {
             self.add_findings(&span, &exceptions, &method);
         }
+    }
+
+    fn log_record(&mut self, record: &LogRecordView<'_>) {
+        self.look_at_log_record(record);
     }
 }
 

@@ -1,10 +1,11 @@
-//! Exceptions: span events with `exception.type` or `exception.message`, whatever their name.
+//! Exceptions: span events and log records with `exception.type` or `exception.message`, whatever
+//! their name.
 
 use std::borrow::Cow;
 
 use crate::{
     domain::Thrown,
-    otlp::{SpanView, Value},
+    otlp::{LogRecordView, SpanView, Value},
 };
 
 use super::{
@@ -47,18 +48,33 @@ pub(super) fn of_span<'a>(span: &SpanView<'a>, attributes: &Attributes<'a>) -> V
             exceptions.push(exception);
         }
     }
-    if exceptions.is_empty()
-        && (attributes.has(Slot::ExceptionType) || attributes.has(Slot::ExceptionMessage))
-    {
-        let part = |slot| attributes.text(slot).unwrap_or_default();
-        exceptions.push(Exception {
-            type_name: part(Slot::ExceptionType),
-            message: part(Slot::ExceptionMessage),
-            stack: part(Slot::ExceptionStack),
-            time_unix_nano: span.end_time_unix_nano,
-        });
+    if exceptions.is_empty() {
+        exceptions.extend(in_attributes(attributes, span.end_time_unix_nano));
     }
     exceptions
+}
+
+/// The exception of a log record. One without a time of its own was observed at some time.
+pub(super) fn of_log<'a>(
+    record: &LogRecordView<'a>,
+    attributes: &Attributes<'a>,
+) -> Option<Exception<'a>> {
+    let time_unix_nano = match record.time_unix_nano {
+        0 => record.observed_time_unix_nano,
+        time => time,
+    };
+    in_attributes(attributes, time_unix_nano)
+}
+
+fn in_attributes<'a>(attributes: &Attributes<'a>, time_unix_nano: u64) -> Option<Exception<'a>> {
+    let part = |slot| attributes.text(slot).unwrap_or_default();
+    let exception = Exception {
+        type_name: part(Slot::ExceptionType),
+        message: part(Slot::ExceptionMessage),
+        stack: part(Slot::ExceptionStack),
+        time_unix_nano,
+    };
+    exception.is_one().then_some(exception)
 }
 
 fn is_below_warning(level: Value<'_>) -> bool {

@@ -1,15 +1,15 @@
 //! What one request of telemetry comes down to.
 
-use crate::domain::{EntrySpan, RequestDigest, Series, Sighting, TraceId, TraceKey};
+use crate::domain::{ApiError, EntrySpan, RequestDigest, Series, Sighting, TraceId, TraceKey};
 
 /// Everything that a request leads to. Kept small: texts only where something failed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Findings {
-    /// What makes the request the same when it is sent again; `None` until the whole body was read.
+    /// What makes the request the same when it is sent again; `None` when nothing of it is written.
     pub digest: Option<RequestDigest>,
-    /// Spans in the request.
-    pub spans: u64,
-    /// Spans of this process that came back to it; they are not among `spans`.
+    /// Spans or log records in the request.
+    pub records: u64,
+    /// Spans of this process that came back to it; they are not among `records`.
     pub own_spans: u64,
     /// Secrets that were taken out of rows and endpoints.
     pub scrubbed: u64,
@@ -21,7 +21,14 @@ pub struct Findings {
     pub entries: Vec<EntrySpan>,
     /// Traces with something to remember, each once, in the order of their first finding.
     pub traces: Vec<TraceFindings>,
+    /// Rows of exceptions that were logged outside of any trace, in order. Their `aggregation_id` is
+    /// the plan's to set.
+    pub rows: Vec<ApiError>,
 }
+
+/// About what a row without a trace takes beside the sighting that it was made of, which is as
+/// large and gone by then.
+pub(super) const ROW_BYTES: usize = 4 * 1024;
 
 impl Findings {
     /// About how many bytes of memory they take.
@@ -32,6 +39,7 @@ impl Findings {
             + self.entries.len() * size_of::<EntrySpan>()
             + self.series.len() * 256
             + sightings.map(Sighting::memory_bytes).sum::<usize>()
+            + self.rows.len() * ROW_BYTES
     }
 }
 

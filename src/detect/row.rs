@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::{
     domain::{Category, Content, JsonObject, SpanId, Timestamp, TraceId},
-    otlp::{ScopeView, SpanKind, SpanView},
+    otlp::{LogRecordView, ScopeView, SpanKind, SpanView, Value},
 };
 
 use super::{
@@ -29,6 +29,7 @@ const MAX_SHORT_MESSAGE_BYTES: usize = 256;
 const MAX_STACK_BYTES: usize = 64 * 1024;
 const MAX_ROW_BYTES: usize = 128 * 1024;
 const MAX_ATTRIBUTES: usize = 64;
+const MAX_LOG_ATTRIBUTES_BYTES: usize = 16 * 1024;
 const MAX_TYPE_BYTES: usize = 512;
 const MAX_EXTERNAL_CHARS: usize = 100;
 const MAX_LINKS: usize = 32;
@@ -37,7 +38,9 @@ const MAX_EARLIER_BYTES: usize = 1024;
 
 /// Everything that a row can be made of.
 pub(super) struct Origin<'o, 'a> {
+    /// The span; of a log record what a span would say in its place.
     pub span: &'o SpanView<'a>,
+    pub log: Option<&'o LogRecordView<'a>>,
     pub attributes: &'o Attributes<'a>,
     pub codes: Codes,
     pub service: &'o ServiceFacts,
@@ -325,26 +328,10 @@ fn context(
     let mut add = |key: &str, value: Json| {
         context.insert(key.to_owned(), value);
     };
-    let name = lossy(span.name);
-    let name = scrubber.text(&name);
-    let name = Text::chars(&name, 512).text;
-    let nanos = span
-        .end_time_unix_nano
-        .saturating_sub(span.start_time_unix_nano);
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "to the microsecond for centuries"
-    )]
-    let duration_ms = (nanos / 1_000) as f64 / 1_000.0;
-    add(
-        "span",
-        json!({
-            "name": name,
-            "kind": kind_name(span.kind),
-            "startedAt": Timestamp::from_unix_nanos(span.start_time_unix_nano),
-            "durationMs": duration_ms,
-        }),
-    );
+    match origin.log {
+        None => add("span", span_facts(span, scrubber)),
+        Some(record) => add("log", log_facts(record, truncated, scrubber)),
+    }
     if !scope.name.is_empty() {
         add(
             "scope",
@@ -352,6 +339,10 @@ fn context(
         );
     }
 
+    if origin.log.is_some() {
+        // It may have to stand beside what its span says.
+        left = left.min(MAX_LOG_ATTRIBUTES_BYTES);
+    }
     let attributes = span_attributes(origin, &mut left, scrubber);
     if attributes.is_truncated {
         truncated.push("attributes");
@@ -408,6 +399,66 @@ fn context(
         }
     }
     context
+}
+
+fn span_facts(span: &SpanView<'_>, scrubber: &mut Scrubber) -> Json {
+    let name = lossy(span.name);
+    let name = scrubber.text(&name);
+    let name = Text::chars(&name, 512).text;
+    let nanos = span
+        .end_time_unix_nano
+        .saturating_sub(span.start_time_unix_nano);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "to the microsecond for centuries"
+    )]
+    let duration_ms = (nanos / 1_000) as f64 / 1_000.0;
+    json!({
+        "name": name,
+        "kind": kind_name(span.kind),
+        "startedAt": Timestamp::from_unix_nanos(span.start_time_unix_nano),
+        "durationMs": duration_ms,
+    })
+}
+
+fn log_facts(
+    record: &LogRecordView<'_>,
+    truncated: &mut Vec<&'static str>,
+    scrubber: &mut Scrubber,
+) -> Json {
+    let mut facts = Map::new();
+    for (key, bytes) in [
+        ("severity", record.severity_text),
+        ("eventName", record.event_name),
+    ] {
+        let text = lossy(bytes);
+        if !text.trim().is_empty() {
+            let text = scrubber.text(&text);
+            facts.insert(key.to_owned(), Text::chars(&text, 255).text.into());
+        }
+    }
+    if record.severity_number != 0 {
+        facts.insert("severityNumber".to_owned(), record.severity_number.into());
+    }
+    if !matches!(record.body, Value::Empty) {
+        let mut left = 2 * MAX_VALUE_BYTES;
+        let mut body = values::json(record.body, &mut left);
+        scrubber.json("body", &mut body);
+        let is_cut = match &mut body {
+            Json::String(text) => {
+                let kept = Text::bytes(text, MAX_VALUE_BYTES);
+                let is_cut = kept.cut;
+                *text = kept.into_string();
+                is_cut
+            }
+            _ => left == 0,
+        };
+        if is_cut {
+            truncated.push("body");
+        }
+        facts.insert("body".to_owned(), body);
+    }
+    facts.into()
 }
 
 /// What the exporter or the limits have left out.

@@ -22,6 +22,17 @@ pub enum SightingKind {
     Span,
 }
 
+/// What the severity of a log record comes down to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Gravity {
+    /// TRACE, DEBUG or INFO.
+    Remark,
+    /// WARN.
+    Warning,
+    /// ERROR, FATAL, or none given.
+    Failure,
+}
+
 /// The part of an exception that other exceptions are compared with.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -160,6 +171,23 @@ impl Sighting {
         self.kind != SightingKind::Span
     }
 
+    /// How grave whoever logged it thought it was; what is no log record is a failure.
+    #[must_use]
+    pub fn log_gravity(&self) -> Gravity {
+        match self.log_severity {
+            1..13 => Gravity::Remark,
+            13..17 => Gravity::Warning,
+            _ => Gravity::Failure,
+        }
+    }
+
+    /// Whether it is a row when nothing else is known of its trace. A remark only tells what was
+    /// thrown in a span that failed.
+    #[must_use]
+    pub fn makes_row(&self) -> bool {
+        self.is_failure() && self.log_gravity() > Gravity::Remark
+    }
+
     /// About how many bytes of memory it takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
@@ -188,6 +216,23 @@ impl Sighting {
             .field(&[kind as u8])
             .field(thrown.map_or("", |thrown| &thrown.short_type).as_bytes())
             .field(thrown.map_or("", |thrown| &thrown.first_line).as_bytes());
+        SightingKey(hasher.finish_uuid())
+    }
+
+    /// The name of a log record. Its time, as sent, is part of it, because of several that say the
+    /// same any may arrive first.
+    #[must_use]
+    pub fn log_key(
+        trace: TraceKey,
+        span: Option<SpanId>,
+        time_unix_nano: u64,
+        thrown: Option<&Thrown>,
+    ) -> SightingKey {
+        let of_exception = Self::key(trace, span, SightingKind::Log, thrown);
+        let mut hasher = NameHasher::new("log record in a trace");
+        hasher
+            .field(of_exception.0.as_bytes())
+            .field(&time_unix_nano.to_le_bytes());
         SightingKey(hasher.finish_uuid())
     }
 }

@@ -1,4 +1,4 @@
-//! Walks a JSON `ExportTraceServiceRequest` to the same views as the protobuf walk, in one pass
+//! Walks a JSON `ExportTraceServiceRequest` or `ExportLogsServiceRequest` to the same views as the protobuf walk, in one pass
 //! where the resource and the scope stand before what belongs to them.
 
 use std::mem;
@@ -7,11 +7,13 @@ use bumpalo::Bump;
 
 use super::json_fault::Fault;
 use super::json_text::Parser;
-use super::json_values::{Read, attribute, enumeration, id, plain_attribute, unsigned, unsigned32};
+use super::json_values::{
+    Read, any_value, attribute, enumeration, id, plain_attribute, unsigned, unsigned32,
+};
 use super::limits::{KeptEvents, emptied, keep};
 use super::{
-    Attribute, Attributes, Counts, EventView, Limits, LinkView, Refusal, ResourceView, ScopeView,
-    SpanKind, SpanView, StatusCode, Visitor,
+    Attribute, Attributes, Counts, EventView, Limits, LinkView, LogRecordView, Records, Refusal,
+    ResourceView, ScopeView, SpanKind, SpanView, StatusCode, Visitor,
 };
 
 const KINDS: &[(&[u8], i32)] = &[
@@ -24,17 +26,52 @@ const KINDS: &[(&[u8], i32)] = &[
 
 const STATUS_CODES: &[(&[u8], i32)] = &[(b"STATUS_CODE_OK", 1), (b"STATUS_CODE_ERROR", 2)];
 
+/// The names of the lists in each other.
+struct Names {
+    resources: &'static [u8],
+    scopes: &'static [u8],
+    records: &'static [u8],
+}
+
+const SPAN_NAMES: Names = Names {
+    resources: b"resourceSpans",
+    scopes: b"scopeSpans",
+    records: b"spans",
+};
+
+const LOG_NAMES: Names = Names {
+    resources: b"resourceLogs",
+    scopes: b"scopeLogs",
+    records: b"logRecords",
+};
+
+/// Names of severities, which are sent as numbers as a rule.
+#[rustfmt::skip]
+const SEVERITIES: &[(&[u8], i32)] = &[
+    (b"SEVERITY_NUMBER_TRACE", 1), (b"SEVERITY_NUMBER_TRACE2", 2), (b"SEVERITY_NUMBER_TRACE3", 3),
+    (b"SEVERITY_NUMBER_TRACE4", 4), (b"SEVERITY_NUMBER_DEBUG", 5), (b"SEVERITY_NUMBER_DEBUG2", 6),
+    (b"SEVERITY_NUMBER_DEBUG3", 7), (b"SEVERITY_NUMBER_DEBUG4", 8), (b"SEVERITY_NUMBER_INFO", 9),
+    (b"SEVERITY_NUMBER_INFO2", 10), (b"SEVERITY_NUMBER_INFO3", 11), (b"SEVERITY_NUMBER_INFO4", 12),
+    (b"SEVERITY_NUMBER_WARN", 13), (b"SEVERITY_NUMBER_WARN2", 14), (b"SEVERITY_NUMBER_WARN3", 15),
+    (b"SEVERITY_NUMBER_WARN4", 16), (b"SEVERITY_NUMBER_ERROR", 17), (b"SEVERITY_NUMBER_ERROR2", 18),
+    (b"SEVERITY_NUMBER_ERROR3", 19), (b"SEVERITY_NUMBER_ERROR4", 20), (b"SEVERITY_NUMBER_FATAL", 21),
+    (b"SEVERITY_NUMBER_FATAL2", 22), (b"SEVERITY_NUMBER_FATAL3", 23), (b"SEVERITY_NUMBER_FATAL4", 24),
+];
+
 pub(super) fn walk(
+    records: Records,
     body: &[u8],
     limits: &Limits,
     visitor: &mut impl Visitor,
 ) -> Result<Counts, Refusal> {
-    let mut walk = Walk::new(limits, visitor);
+    let mut walk = Walk::new(records, limits, visitor);
     walk.request(body)?;
     Ok(walk.counts)
 }
 
 struct Walk<'w, V> {
+    records: Records,
+    names: &'static Names,
     limits: &'w Limits,
     visitor: &'w mut V,
     counts: Counts,
@@ -45,8 +82,13 @@ struct Walk<'w, V> {
 }
 
 impl<'w, V: Visitor> Walk<'w, V> {
-    fn new(limits: &'w Limits, visitor: &'w mut V) -> Self {
+    fn new(records: Records, limits: &'w Limits, visitor: &'w mut V) -> Self {
         Self {
+            records,
+            names: match records {
+                Records::Spans => &SPAN_NAMES,
+                Records::Logs => &LOG_NAMES,
+            },
             limits,
             visitor,
             counts: Counts::default(),
@@ -58,7 +100,9 @@ impl<'w, V: Visitor> Walk<'w, V> {
     fn request(&mut self, body: &[u8]) -> Result<(), Fault> {
         let mut parser = Parser::new(body);
         parser.object(|parser, name| match name {
-            b"resourceSpans" => parser.array(|parser| self.resource_spans(parser)),
+            name if name == self.names.resources => {
+                parser.array(|parser| self.resource_spans(parser))
+            }
             _ => parser.skip(),
         })?;
         parser.end()
@@ -70,7 +114,7 @@ impl<'w, V: Visitor> Walk<'w, V> {
         let mut resource = Owner::new(b"resource");
         parser.object(|parser, name| match name {
             b"resource" => resource.meet(parser),
-            b"scopeSpans" => {
+            name if name == self.names.scopes => {
                 if let Some(found) = resource.find(parser)? {
                     self.resource(found)
                         .map_err(|fault| fault.in_field_beside("resource"))?;
@@ -115,12 +159,15 @@ impl<'w, V: Visitor> Walk<'w, V> {
         let mut scope = Owner::new(b"scope");
         parser.object(|parser, name| match name {
             b"scope" => scope.meet(parser),
-            b"spans" => {
+            name if name == self.names.records => {
                 if let Some(found) = scope.find(parser)? {
                     self.scope(found)
                         .map_err(|fault| fault.in_field_beside("scope"))?;
                 }
-                parser.array(|parser| self.span(parser))
+                parser.array(|parser| match self.records {
+                    Records::Spans => self.span(parser),
+                    Records::Logs => self.log_record(parser),
+                })
             }
             _ => parser.skip(),
         })?;
@@ -146,7 +193,7 @@ impl<'w, V: Visitor> Walk<'w, V> {
     }
 
     fn span(&mut self, parser: &mut Parser<'_>) -> Result<(), Fault> {
-        self.counts.spans += 1;
+        self.counts.records += 1;
         self.counts.check(self.limits)?;
         let arena = &self.arena;
         let limits = self.limits;
@@ -208,6 +255,40 @@ impl<'w, V: Visitor> Walk<'w, V> {
             links: &lists.links,
             dropped_links_count: span.dropped_links_count.saturating_add(links_beyond_limit),
             ..span
+        });
+        self.lists = lists.emptied();
+        self.arena.reset();
+        Ok(())
+    }
+
+    fn log_record(&mut self, parser: &mut Parser<'_>) -> Result<(), Fault> {
+        self.counts.records += 1;
+        self.counts.check(self.limits)?;
+        let arena = &self.arena;
+        let limits = self.limits;
+        let mut lists: Lists<'_> = mem::take(&mut self.lists);
+        let mut record = LogRecordView::default();
+        let mut beyond_limit = 0;
+        parser.object(|parser, name| {
+            match name {
+                b"traceId" => record.trace_id = id(parser, arena)?,
+                b"spanId" => record.span_id = id(parser, arena)?,
+                b"timeUnixNano" => record.time_unix_nano = unsigned(parser)?,
+                b"observedTimeUnixNano" => record.observed_time_unix_nano = unsigned(parser)?,
+                b"severityNumber" => record.severity_number = enumeration(parser, SEVERITIES)?,
+                b"severityText" => record.severity_text = parser.string()?.unescape(arena),
+                b"eventName" => record.event_name = parser.string()?.unescape(arena),
+                b"body" => record.body = any_value(parser, Read::Shown(arena), 0)?,
+                b"attributes" => beyond_limit = lists.attributes(parser, limits, arena)?,
+                b"droppedAttributesCount" => record.dropped_attributes_count = unsigned32(parser)?,
+                _ => parser.skip()?,
+            }
+            Ok(())
+        })?;
+        self.visitor.log_record(&LogRecordView {
+            attributes: &lists.attributes,
+            dropped_attributes_count: record.dropped_attributes_count.saturating_add(beyond_limit),
+            ..record
         });
         self.lists = lists.emptied();
         self.arena.reset();
@@ -398,7 +479,7 @@ mod tests {
         let span = format!(
             r#"{{"traceId":"0123456789abcdef0123456789abcdef","attributes":[{attribute}null]}}"#
         );
-        let mut walk = Walk::new(&limits, &mut visitor);
+        let mut walk = Walk::new(Records::Spans, &limits, &mut visitor);
         let mut room = Vec::new();
         for _ in 0..50 {
             walk.span(&mut Parser::new(span.as_bytes())).expect("valid");

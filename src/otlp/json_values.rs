@@ -92,7 +92,7 @@ pub(super) fn plain_attribute<'a>(
 }
 
 /// Reads an `AnyValue`; of several fields the last wins.
-fn any_value<'a: 's, 's>(
+pub(super) fn any_value<'a: 's, 's>(
     parser: &mut Parser<'a>,
     read: Read<'s>,
     depth: u8,

@@ -24,10 +24,10 @@ mod walk;
 
 pub use limits::Limits;
 pub use views::{
-    Attribute, Attributes, AttributesIter, Entries, EventView, Items, LinkView, Nested, Refusal,
-    ResourceView, ScopeView, SpanKind, SpanView, StatusCode, Value, Visitor,
+    Attribute, Attributes, AttributesIter, Entries, EventView, Items, LinkView, LogRecordView,
+    Nested, Refusal, ResourceView, ScopeView, SpanKind, SpanView, StatusCode, Value, Visitor,
 };
-pub use walk::{Counts, walk};
+pub use walk::{Counts, Records, walk};
 
 /// How a request is written, and therefore its answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

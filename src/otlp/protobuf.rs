@@ -1,19 +1,19 @@
-//! Walks a protobuf `ExportTraceServiceRequest` where it lies: no copy, and no allocation but the
-//! lists that are used again for each span.
+//! Walks a protobuf `ExportTraceServiceRequest` or `ExportLogsServiceRequest` where it lies: no copy,
+//! and no allocation but the lists that are used again for each record.
 
 use super::limits::{KeptEvents, keep};
-use super::protobuf_values::attribute;
+use super::protobuf_values::{attribute, value};
 use super::protobuf_wire::{
     Fault, NESTING, bytes, fixed32, fixed64, next_key, skip_unknown, varint, varint32,
 };
 use super::{
-    Attribute, Attributes, Counts, EventView, Limits, LinkView, Refusal, ResourceView, ScopeView,
-    SpanKind, SpanView, StatusCode, Visitor,
+    Attribute, Attributes, Counts, EventView, Limits, LinkView, LogRecordView, Records, Refusal,
+    ResourceView, ScopeView, SpanKind, SpanView, StatusCode, Visitor,
 };
 
-/// `resource_spans` of the request; and of `ResourceSpans` and `ScopeSpans` the resource or scope.
+/// `resource_spans` or `resource_logs` of the request; and of what is in it the resource or scope.
 const FIRST: u32 = 0x0a;
-/// `scope_spans` of `ResourceSpans`, `spans` of `ScopeSpans`.
+/// `scope_spans` of `ResourceSpans`, `spans` of `ScopeSpans`; likewise of logs.
 const CHILDREN: u32 = 0x12;
 
 const SCHEMA_URL: u32 = 0x1a;
@@ -23,15 +23,16 @@ const FLAGS: u32 = 16 << 3 | 5;
 /// The nesting that is left inside messages.
 const IN_RESOURCE_SPANS: u32 = NESTING - 1;
 const IN_SCOPE_SPANS: u32 = NESTING - 2;
-const IN_SPAN: u32 = NESTING - 3;
+const IN_RECORD: u32 = NESTING - 3;
 
 pub(super) fn walk(
+    records: Records,
     body: &[u8],
     limits: &Limits,
     visitor: &mut impl Visitor,
 ) -> Result<Counts, Refusal> {
     let counts = count(body, limits)?;
-    Walk::new(limits, visitor).request(body)?;
+    Walk::new(records, limits, visitor).request(body)?;
     Ok(counts)
 }
 
@@ -54,7 +55,7 @@ fn count(body: &[u8], limits: &Limits) -> Result<Counts, Refusal> {
             counts.check(limits)?;
             let mut input = scope_spans;
             while next_child(&mut input, IN_SCOPE_SPANS)?.is_some() {
-                counts.spans += 1;
+                counts.records += 1;
                 counts.check(limits)?;
             }
         }
@@ -107,6 +108,7 @@ fn next_part<'a>(
 }
 
 struct Walk<'a, 'w, V> {
+    records: Records,
     limits: &'w Limits,
     visitor: &'w mut V,
     attributes: Vec<Attribute<'a>>,
@@ -115,8 +117,9 @@ struct Walk<'a, 'w, V> {
 }
 
 impl<'a, 'w, V: Visitor> Walk<'a, 'w, V> {
-    fn new(limits: &'w Limits, visitor: &'w mut V) -> Self {
+    fn new(records: Records, limits: &'w Limits, visitor: &'w mut V) -> Self {
         Self {
+            records,
             limits,
             visitor,
             attributes: Vec::new(),
@@ -180,8 +183,11 @@ impl<'a, 'w, V: Visitor> Walk<'a, 'w, V> {
         }
         self.visitor.scope(&scope);
         let mut input = message;
-        while let Some(span) = next_child(&mut input, IN_SCOPE_SPANS)? {
-            self.span(span)?;
+        while let Some(record) = next_child(&mut input, IN_SCOPE_SPANS)? {
+            match self.records {
+                Records::Spans => self.span(record)?,
+                Records::Logs => self.log_record(record)?,
+            }
         }
         Ok(())
     }
@@ -208,7 +214,7 @@ impl<'a, 'w, V: Visitor> Walk<'a, 'w, V> {
                 0x39 => span.start_time_unix_nano = fixed64(&mut input)?,
                 0x41 => span.end_time_unix_nano = fixed64(&mut input)?,
                 0x4a => {
-                    attribute(bytes(&mut input)?, IN_SPAN - 1, |attribute| {
+                    attribute(bytes(&mut input)?, IN_RECORD - 1, |attribute| {
                         if !keep(&mut self.attributes, self.limits.attributes, attribute) {
                             attributes_beyond_limit = attributes_beyond_limit.saturating_add(1);
                         }
@@ -229,7 +235,7 @@ impl<'a, 'w, V: Visitor> Walk<'a, 'w, V> {
                 0x70 => span.dropped_links_count = varint32(&mut input)?,
                 0x7a => status = read_status(bytes(&mut input)?, status)?,
                 FLAGS => span.flags = fixed32(&mut input)?,
-                _ => skip_unknown(&mut input, key, 1..=16, IN_SPAN)?,
+                _ => skip_unknown(&mut input, key, 1..=16, IN_RECORD)?,
             }
         }
         let (events_beyond_limit, events) = self.events.finish();
@@ -247,6 +253,43 @@ impl<'a, 'w, V: Visitor> Walk<'a, 'w, V> {
             status: status.code,
             status_message: status.message,
             ..span
+        });
+        Ok(())
+    }
+
+    fn log_record(&mut self, message: &'a [u8]) -> Result<(), Fault> {
+        self.attributes.clear();
+        let mut record = LogRecordView::default();
+        let mut beyond_limit = 0_u32;
+        let mut input = message;
+        while let Some(key) = next_key(&mut input)? {
+            match key {
+                0x09 => record.time_unix_nano = fixed64(&mut input)?,
+                0x10 => record.severity_number = varint32(&mut input)?.cast_signed(),
+                0x1a => record.severity_text = bytes(&mut input)?,
+                0x2a => record.body = value(bytes(&mut input)?, IN_RECORD - 1)?,
+                0x32 => {
+                    attribute(bytes(&mut input)?, IN_RECORD - 1, |attribute| {
+                        if !keep(&mut self.attributes, self.limits.attributes, attribute) {
+                            beyond_limit = beyond_limit.saturating_add(1);
+                        }
+                    })?;
+                }
+                0x38 => record.dropped_attributes_count = varint32(&mut input)?,
+                0x45 => {
+                    fixed32(&mut input)?;
+                }
+                0x4a => record.trace_id = bytes(&mut input)?,
+                0x52 => record.span_id = bytes(&mut input)?,
+                0x59 => record.observed_time_unix_nano = fixed64(&mut input)?,
+                0x62 => record.event_name = bytes(&mut input)?,
+                _ => skip_unknown(&mut input, key, 1..=12, IN_RECORD)?,
+            }
+        }
+        self.visitor.log_record(&LogRecordView {
+            attributes: &self.attributes,
+            dropped_attributes_count: record.dropped_attributes_count.saturating_add(beyond_limit),
+            ..record
         });
         Ok(())
     }
@@ -292,7 +335,7 @@ fn read_scope<'a>(message: &'a [u8], scope: &mut ScopeView<'a>) -> Result<(), Fa
 }
 
 fn read_event(message: &[u8]) -> Result<EventView<'_>, Fault> {
-    const NESTING: u32 = IN_SPAN - 1;
+    const NESTING: u32 = IN_RECORD - 1;
     let mut event = EventView {
         time_unix_nano: 0,
         name: b"",
@@ -319,7 +362,7 @@ fn read_event(message: &[u8]) -> Result<EventView<'_>, Fault> {
 }
 
 fn read_link(message: &[u8]) -> Result<LinkView<'_>, Fault> {
-    const NESTING: u32 = IN_SPAN - 1;
+    const NESTING: u32 = IN_RECORD - 1;
     let mut link = LinkView {
         trace_id: b"",
         span_id: b"",
@@ -355,7 +398,7 @@ struct Status<'a> {
 
 /// Reads a status; what it does not have is kept from the one before.
 fn read_status<'a>(message: &'a [u8], before: Status<'a>) -> Result<Status<'a>, Fault> {
-    const NESTING: u32 = IN_SPAN - 1;
+    const NESTING: u32 = IN_RECORD - 1;
     let mut status = before;
     let mut input = message;
     while let Some(key) = next_key(&mut input)? {
@@ -386,7 +429,7 @@ mod tests {
         let limits = Limits::default();
         let mut visitor = Nobody;
         let span = [[0x4a, 0], [0x5a, 0], [0x6a, 0]].concat().repeat(100_000);
-        let mut walk = Walk::new(&limits, &mut visitor);
+        let mut walk = Walk::new(Records::Spans, &limits, &mut visitor);
         walk.span(&span).expect("valid");
         let room =
             |walk: &Walk<'_, '_, Nobody>| (walk.attributes.capacity(), walk.links.capacity());

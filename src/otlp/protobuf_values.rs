@@ -55,6 +55,13 @@ pub(super) fn attribute<'a>(
     Ok(())
 }
 
+/// Reads an `AnyValue` that is not in a `KeyValue`, and checks all that is in it.
+pub(super) fn value(message: &[u8], nesting: u32) -> Result<Value<'_>, Fault> {
+    let mut value = ValueReader::new(message, false, 0);
+    value.read::<true>(message, nesting)?;
+    Ok(value.value)
+}
+
 #[inline]
 fn key_and_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let [0x0a, rest @ ..] = message else {

@@ -335,6 +335,48 @@ pub struct SpanView<'a> {
     pub status_message: &'a [u8],
 }
 
+/// OTLP `LogRecord`. Ids are as in [`SpanView`], and most records have none.
+#[derive(Clone, Copy, Debug)]
+pub struct LogRecordView<'a> {
+    /// Sixteen bytes when it was logged in a trace.
+    pub trace_id: &'a [u8],
+    /// Eight bytes when it was logged in a span.
+    pub span_id: &'a [u8],
+    /// When it happened, nanoseconds since the Unix epoch; 0 is unknown.
+    pub time_unix_nano: u64,
+    /// When it was collected.
+    pub observed_time_unix_nano: u64,
+    /// 1 to 24 as OTLP has them; 0 is unknown.
+    pub severity_number: i32,
+    /// The source's own word for its severity.
+    pub severity_text: &'a [u8],
+    /// Which kind of event it is, for records that are one.
+    pub event_name: &'a [u8],
+    /// What was logged: mostly a text.
+    pub body: Value<'a>,
+    /// In the order sent, at most 1,024.
+    pub attributes: &'a [Attribute<'a>],
+    /// As sent, plus those beyond the limit.
+    pub dropped_attributes_count: u32,
+}
+
+impl Default for LogRecordView<'_> {
+    fn default() -> Self {
+        Self {
+            trace_id: b"",
+            span_id: b"",
+            time_unix_nano: 0,
+            observed_time_unix_nano: 0,
+            severity_number: 0,
+            severity_text: b"",
+            event_name: b"",
+            body: Value::Empty,
+            attributes: &[],
+            dropped_attributes_count: 0,
+        }
+    }
+}
+
 impl SpanKind {
     pub(super) fn from_number(number: i32) -> Self {
         match number {
@@ -360,10 +402,12 @@ impl StatusCode {
 /// Takes what a walk finds, in the order of the body. Of each `ResourceSpans` first its resource
 /// (an empty one when it has none), wherever that stands in it; likewise the scope.
 pub trait Visitor {
-    /// The spans that follow belong to this resource.
+    /// The records that follow belong to this resource.
     fn resource(&mut self, resource: &ResourceView<'_>);
-    /// The spans that follow belong to this scope.
+    /// The records that follow belong to this scope.
     fn scope(&mut self, scope: &ScopeView<'_>);
     /// One span.
     fn span(&mut self, span: &SpanView<'_>);
+    /// One log record. Whoever asks for spans only is shown none.
+    fn log_record(&mut self, _record: &LogRecordView<'_>) {}
 }

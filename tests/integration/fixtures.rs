@@ -7,9 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest,
+};
 use prost::Message as _;
-use redspan::{domain::Timestamp, otlp::Encoding};
+use redspan::{
+    domain::Timestamp,
+    otlp::{Encoding, Records},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -81,20 +86,53 @@ fn with_extension(stem: &Path, extension: &str) -> PathBuf {
     path.into()
 }
 
+/// What is sent to one of the two paths.
+enum Request {
+    Spans(ExportTraceServiceRequest),
+    Logs(ExportLogsServiceRequest),
+}
+
+impl Request {
+    /// A request in JSON; which it is is told by its first list.
+    fn read(stem: &Path, json: &[u8]) -> Self {
+        let read = || {
+            Ok::<_, serde_json::Error>(match records(json) {
+                Records::Spans => Self::Spans(serde_json::from_slice(json)?),
+                Records::Logs => Self::Logs(serde_json::from_slice(json)?),
+            })
+        };
+        read().unwrap_or_else(|error| panic!("{}: {error}", stem.display()))
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Spans(request) => request.encode_to_vec(),
+            Self::Logs(request) => request.encode_to_vec(),
+        }
+    }
+}
+
+fn records(json: &[u8]) -> Records {
+    let json: Value = serde_json::from_slice(json).expect("the request is JSON");
+    match json.get("resourceLogs") {
+        Some(_) => Records::Logs,
+        None => Records::Spans,
+    }
+}
+
 #[test]
 fn fixtures_pb_match_json() {
     let update = std::env::var_os("UPDATE_FIXTURES").is_some();
     for stem in fixtures().iter().flat_map(|fixture| &fixture.requests) {
         let json = fs::read(with_extension(stem, ".json")).expect("the request is there");
-        let request: ExportTraceServiceRequest = serde_json::from_slice(&json)
-            .unwrap_or_else(|error| panic!("{}: {error}", stem.display()));
+        let request = Request::read(stem, &json).encode();
         let protobuf = with_extension(stem, ".pb");
         if update {
-            fs::write(&protobuf, request.encode_to_vec()).expect("the folder can be written");
+            fs::write(&protobuf, &request).expect("the folder can be written");
         }
         let committed = fs::read(&protobuf).unwrap_or_default();
         assert!(
-            committed == request.encode_to_vec(),
+            committed == request,
             "{} is not its JSON; UPDATE_FIXTURES=1 writes it anew",
             protobuf.display()
         );
@@ -115,12 +153,14 @@ fn fixtures_lead_to_their_rows_as_json() {
 #[test]
 fn fixtures_lead_to_their_rows_in_the_reference() {
     compare_all(|fixture| {
-        let requests: Vec<ExportTraceServiceRequest> = fixture
-            .requests
-            .iter()
-            .map(|stem| fs::read(with_extension(stem, ".json")).expect("the request is there"))
-            .map(|json| serde_json::from_slice(&json).expect("the request is well-formed"))
-            .collect();
+        let (mut spans, mut logs) = (Vec::new(), Vec::new());
+        for stem in &fixture.requests {
+            let json = fs::read(with_extension(stem, ".json")).expect("the request is there");
+            match Request::read(stem, &json) {
+                Request::Spans(request) => spans.push(request),
+                Request::Logs(request) => logs.push(request),
+            }
+        }
         // What the reference has no word for: scrubbing, contexts, sampling.
         let is_about_secrets = fixture.name.starts_with("scrubbed");
         if is_about_secrets {
@@ -133,7 +173,7 @@ fn fixtures_lead_to_their_rows_in_the_reference() {
             let requests = requests.as_object_mut().expect("an object");
             requests.remove("estimatedRequests");
         }
-        let found = reference::expect(&requests, RECEIVED_AT_MICROS);
+        let found = reference::expect(&spans, &logs, RECEIVED_AT_MICROS);
         Found {
             rows: (found.rows.iter().map(row_of_reference))
                 .filter(|_| !is_about_secrets)
@@ -171,7 +211,8 @@ fn run(encoding: Encoding, extension: &str) {
         let mut model = Model::new(Timestamp::from_micros(RECEIVED_AT_MICROS));
         for stem in &fixture.requests {
             let body = fs::read(with_extension(stem, extension)).expect("the request is there");
-            model.take(0, &[(encoding, body)]);
+            let json = fs::read(with_extension(stem, ".json")).expect("the request is there");
+            model.take(0, &[(records(&json), encoding, body)]);
         }
         let requests = model.tables.requests.iter();
         Found {

@@ -13,7 +13,7 @@ use redspan::{
         AggregationId, ApiError, Dimensions, ErrorId, Fingerprint, GroupStatus, Hour,
         RequestDigest, Series, Sighting, Timestamp, TraceKey, UserKey,
     },
-    otlp::{self, Encoding, Limits},
+    otlp::{self, Encoding, Limits, Records},
     store::{Changes, GroupState, StoredTrace, TraceIdentity},
 };
 
@@ -87,16 +87,19 @@ impl Model {
 
     /// Requests that a replica commits in one group, in order. Before each it has learnt of the
     /// traces that are open by then.
-    pub fn take(&mut self, replica: usize, requests: &[(Encoding, Vec<u8>)]) {
+    pub fn take(&mut self, replica: usize, requests: &[(Records, Encoding, Vec<u8>)]) {
         let replica = &mut self.replicas[replica];
         let settings = DetectSettings::default();
         let mut group = Vec::new();
-        for (encoding, body) in requests {
+        for (records, encoding, body) in requests {
             let stored = self.tables.traces.keys().copied();
             replica.open.open(stored, self.received_at);
             let open = replica.open.read();
-            let mut detector = Detector::new(&settings, self.received_at, &open);
-            otlp::walk(body, *encoding, &Limits::default(), &mut detector)
+            let mut detector = match records {
+                Records::Spans => Detector::new(&settings, self.received_at, &open),
+                Records::Logs => Detector::of_logs(&settings, self.received_at, &open, body),
+            };
+            otlp::walk(*records, body, *encoding, &Limits::default(), &mut detector)
                 .expect("the request is well-formed");
             let findings = detector.finish().expect("there is room");
             drop(open);
@@ -119,6 +122,7 @@ impl Tables {
         users: &UserHasher,
     ) {
         let mut traces: Vec<TraceInput> = Vec::new();
+        let mut logged = Vec::new();
         for findings in group {
             let is_retry = match findings.digest {
                 Some(digest) => !self.ledger.insert(digest),
@@ -142,6 +146,7 @@ impl Tables {
                     totals.estimated_requests += entry.stands_for;
                 }
             }
+            logged.extend(findings.rows);
             for trace in findings.traces {
                 match traces.iter_mut().find(|it| it.identity.key == trace.key) {
                     Some(input) => input.new.extend(trace.sightings),
@@ -158,7 +163,7 @@ impl Tables {
             }
         }
 
-        let candidates = Candidates::of(&traces, &[]);
+        let candidates = Candidates::of(&traces, &logged);
         let known = candidates.names.into_iter();
         let known = known.filter(|id| self.errors.contains_key(id)).collect();
         let stored = candidates
@@ -170,6 +175,7 @@ impl Tables {
             traces,
             stored,
             known,
+            logged,
             ..PlanInput::default()
         };
         let mut plan = Plan::new(now, users);

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use prost::Message as _;
+use prost::Message;
 use redspan::{
     domain::{ApiError, Timestamp},
-    otlp::Encoding,
+    otlp::{Encoding, Records},
 };
+use serde::Serialize;
 
 use crate::{
     generate::{Delivery, RECEIVED_AT_MICROS, Scenario, scenario},
@@ -25,9 +26,12 @@ proptest! {
 
     #[test]
     fn any_order_cut_replay_and_replica_leads_to_the_rows_of_the_reference(scenario in scenario()) {
-        let expected = reference::expect(&[scenario.whole()], RECEIVED_AT_MICROS);
-        let together = arrive(&scenario.in_one_request());
-        same(&found(&together), &expected, "all in one request")?;
+        let expected = {
+            let (spans, logs) = scenario.whole();
+            reference::expect(&[spans], &[logs], RECEIVED_AT_MICROS)
+        };
+        let together = arrive(&scenario.at_once());
+        same(&found(&together), &expected, "all at once")?;
 
         let arrived = arrive(&scenario);
         let mut found = found(&arrived);
@@ -68,20 +72,32 @@ fn arrive(scenario: &Scenario) -> Tables {
     for group in scenario.deliveries.chunk_by(is_same_group) {
         let requests: Vec<_> = group
             .iter()
-            .map(|delivery| {
-                let request = scenario.request(delivery);
+            .flat_map(|delivery| {
                 // The same request again is written as it was the first time.
-                if delivery.spans.first().is_some_and(|span| span % 4 == 0) {
-                    let json = serde_json::to_vec(&request).expect("requests can be written");
-                    (Encoding::Json, json)
-                } else {
-                    (Encoding::Protobuf, request.encode_to_vec())
-                }
+                let is_json = delivery.records.first().is_some_and(|first| first % 4 == 0);
+                let logs = scenario.logs(delivery);
+                let spans = scenario.spans(delivery);
+                let logs = logs.map(|request| written(Records::Logs, &request, is_json));
+                let spans = spans.map(|request| written(Records::Spans, &request, is_json));
+                logs.into_iter().chain(spans)
             })
             .collect();
         model.take(group[0].replica, &requests);
     }
     model.tables
+}
+
+fn written(
+    records: Records,
+    request: &(impl Message + Serialize),
+    is_json: bool,
+) -> (Records, Encoding, Vec<u8>) {
+    if is_json {
+        let json = serde_json::to_vec(request).expect("requests can be written");
+        (records, Encoding::Json, json)
+    } else {
+        (records, Encoding::Protobuf, request.encode_to_vec())
+    }
 }
 
 /// What the program has stored, in the words of the reference.

@@ -67,7 +67,7 @@ pub enum Outcome {
     Merged,
     /// It was known already.
     Duplicate,
-    /// A span that did not fail.
+    /// A span that did not fail, or a remark.
     NotError,
 }
 

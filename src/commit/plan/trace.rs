@@ -92,7 +92,7 @@ pub(super) fn plan_trace(trace: TraceInput, now: Timestamp, rows: &mut Rows<'_>)
     } = trace;
     let context = RowContext {
         service_name: &identity.service_name,
-        trace_id: identity.trace_id,
+        trace_id: Some(identity.trace_id),
         received_at: now,
     };
     let mut known: HashSet<SightingKey> = before.sightings.iter().map(|it| it.key).collect();
@@ -166,6 +166,25 @@ fn plan_remembered(
         }
         settle(row, &placed, sightings, rows.stored);
     }
+    leave_rows(&resolved, sightings, rows.stored);
+}
+
+/// A remark may have been part of a row that now has no place for it, and that may be gone tomorrow.
+fn leave_rows(
+    resolved: &[ResolvedRow],
+    sightings: &mut [Sighting],
+    stored: &HashMap<ErrorId, &ApiError>,
+) {
+    let members: HashSet<usize> = resolved
+        .iter()
+        .flat_map(|row| &row.members)
+        .copied()
+        .collect();
+    for (at, sighting) in sightings.iter_mut().enumerate() {
+        if !members.contains(&at) && sighting.row.is_some_and(|id| stored.contains_key(&id)) {
+            sighting.row = None;
+        }
+    }
 }
 
 /// Failures that their trace has no room for. Their names alone keep them from being stored again.
@@ -204,13 +223,13 @@ impl Beyond {
     ) -> bool {
         let context = RowContext {
             service_name: &self.identity.service_name,
-            trace_id: self.identity.trace_id,
+            trace_id: Some(self.identity.trace_id),
             received_at: now,
         };
         let mut bytes = 0;
         for failure in self.failures.by_ref().take(ROWS_AT_ONCE) {
             let row = failure.row(&self.sightings);
-            let origin = &self.sightings[row.origin];
+            let origin = &self.sightings[row.origin.built_from];
             bytes += origin.content.as_deref().map_or(0, Content::memory_bytes);
             if let Some(built) = build_row(&row, &self.sightings, &context) {
                 outcomes.named(row.id, rows.insert(without_trimmed_headers(built)));
@@ -232,7 +251,7 @@ pub(super) struct Outcomes {
 
 impl Outcomes {
     fn add(&mut self, sighting: &Sighting) {
-        if sighting.is_failure() {
+        if sighting.makes_row() {
             self.at.insert(row_id(sighting), self.list.len());
             self.list.push(Outcome::Merged);
         } else {
@@ -306,7 +325,7 @@ fn place(
     origins: &HashMap<ErrorId, SightingKey>,
 ) -> Option<Placed> {
     let built = build_row(row, sightings, context);
-    let origin = sightings[row.origin].key;
+    let origin = sightings[row.origin.built_from].key;
     if let Some((stays, merged)) = owned.split_first() {
         let old = rows.stored[stays];
         let merged: Vec<&ApiError> = merged.iter().map(|id| rows.stored[id]).collect();

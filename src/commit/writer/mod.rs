@@ -26,7 +26,8 @@ use crate::{
 };
 
 use super::{
-    failpoint, group,
+    failpoint,
+    group::{self, Refusable},
     open::OpenTraceSet,
     plan::{self, HourlyLabelSets, UserHasher},
     queue::{self, CommitQueue, Item, Outcome, Work},
@@ -277,7 +278,7 @@ impl Writer {
         Ok(())
     }
 
-    /// One request that the database refuses: the traces that it refuses are found by halving, in
+    /// One request that the database refuses: the traces and rows that it refuses are found by halving, in
     /// transactions that are rolled back, and the rest is committed.
     async fn without_refused_traces(
         &mut self,
@@ -289,18 +290,18 @@ impl Writer {
             return Ok(Outcome::Refused(source.to_string()));
         };
         let mut refused = HashSet::new();
-        let all: Vec<TraceKey> = findings.traces.iter().map(|trace| trace.key).collect();
-        let everything: HashSet<TraceKey> = all.iter().copied().collect();
+        let all = Refusable::all(findings);
+        let everything: HashSet<Refusable> = all.iter().copied().collect();
         match self.attempt(&[work], &everything, Purpose::Trial).await {
             Ok(_) => {}
-            // It is not in a trace.
+            // It is in neither.
             Err(StoreError::Refused { .. }) => return Ok(Outcome::Refused(source.to_string())),
             Err(error) if is_fatal(&error) => return Err(error),
             Err(error) => return Ok(Outcome::Unavailable(error.to_string())),
         }
         let mut halves = vec![all.clone()];
         while let Some(half) = halves.pop() {
-            let others: HashSet<TraceKey> = all
+            let others: HashSet<Refusable> = all
                 .iter()
                 .filter(|key| !half.contains(key))
                 .copied()
@@ -316,7 +317,7 @@ impl Writer {
                 Err(error) => return Ok(Outcome::Unavailable(error.to_string())),
             }
         }
-        tracing::warn!(traces = refused.len(), %source, "the database refuses values of these traces; the rest is stored");
+        tracing::warn!(parts = refused.len(), %source, "the database refuses values of these traces or log records; the rest is stored");
         let span = telemetry::commit_span(&item.request, 1);
         match self.commit(&[work], &refused, span).await {
             Ok(mut outcomes) => Ok(outcomes
@@ -332,7 +333,7 @@ impl Writer {
     async fn commit(
         &mut self,
         works: &[&Work],
-        refused: &HashSet<TraceKey>,
+        refused: &HashSet<Refusable>,
         span: Span,
     ) -> Result<Vec<Outcome>, StoreError> {
         let committed = self.commit_untold(works, refused);
@@ -346,7 +347,7 @@ impl Writer {
     async fn commit_untold(
         &mut self,
         works: &[&Work],
-        refused: &HashSet<TraceKey>,
+        refused: &HashSet<Refusable>,
     ) -> Result<Vec<Outcome>, StoreError> {
         let started = Instant::now();
         let mut attempt = 0;
@@ -384,7 +385,7 @@ impl Writer {
     async fn attempt(
         &mut self,
         works: &[&Work],
-        refused: &HashSet<TraceKey>,
+        refused: &HashSet<Refusable>,
         purpose: Purpose,
     ) -> Result<Done, StoreError> {
         let mut session = match self.session.take() {

@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     clock,
-    domain::{Timestamp, TraceKey},
+    domain::{ApiError, Timestamp, TraceKey},
     metrics::MetricDeltas,
     store::{Changes, Ingest, StoreError, StoredTrace},
 };
 
 use super::{
     Changed, Done, Purpose, Session, Writer, failpoint,
-    group::{self, Group, Piece},
+    group::{self, Group, Piece, Refusable},
     plan::{self, Candidates, Plan, PlanInput, TraceInput},
     queue::{Outcome, Tally, Work},
 };
@@ -28,7 +28,7 @@ impl Writer {
         &mut self,
         session: &mut Session,
         works: &[&Work],
-        refused: &HashSet<TraceKey>,
+        refused: &HashSet<Refusable>,
         purpose: Purpose,
     ) -> Result<Done, StoreError> {
         let now = clock::now();
@@ -74,7 +74,7 @@ impl Writer {
         let effects = &changed.effects;
         let tallies = Group::tally(works, &fresh, refused, &changed.records, &effects.sightings);
         Ok(Done {
-            outcomes: outcomes(works, tallies, &effects.logged),
+            outcomes: outcomes(works, &fresh, refused, tallies, &effects.logged),
             trace_keys: changed.trace_keys,
         })
     }
@@ -93,7 +93,7 @@ impl Writer {
         connection: &mut dyn Ingest,
         works: &[&Work],
         fresh: &[bool],
-        refused: &HashSet<TraceKey>,
+        refused: &HashSet<Refusable>,
         now: Timestamp,
     ) -> Result<Changed, StoreError> {
         let labels = &mut self.parts.request_labels;
@@ -114,13 +114,20 @@ impl Writer {
             }
         }
         let trace_keys = group.trace_keys();
-        let without_trace = PlanInput {
-            logged: group.logged,
-            upserts: group.upserts,
-            ..PlanInput::default()
-        };
-        self.write_rows(connection, &mut plan, without_trace)
-            .await?;
+        for rows in group.logged.chunks(ROWS_AT_ONCE) {
+            let input = PlanInput {
+                logged: rows.iter().map(|row| (*row).clone()).collect(),
+                ..PlanInput::default()
+            };
+            self.write_rows(connection, &mut plan, input).await?;
+        }
+        if !group.upserts.is_empty() {
+            let input = PlanInput {
+                upserts: group.upserts,
+                ..PlanInput::default()
+            };
+            self.write_rows(connection, &mut plan, input).await?;
+        }
 
         let fingerprints = plan.fingerprints();
         let groups = if fingerprints.is_empty() {
@@ -175,6 +182,7 @@ impl Writer {
                     users.extend(
                         facts.filter_map(|sighting| sighting.facts.as_ref()?.user_id.as_ref()),
                     );
+                    users.extend(findings.rows.iter().filter_map(|row| row.user_id.as_ref()));
                 }
                 Work::Errors(errors) => {
                     users.extend(errors.iter().filter_map(|error| error.user_id.as_ref()));
@@ -267,13 +275,29 @@ fn deltas(changes: &Changes, effects: &plan::Effects) -> MetricDeltas {
     deltas
 }
 
-fn outcomes(works: &[&Work], tallies: Vec<Tally>, logged: &[plan::Outcome]) -> Vec<Outcome> {
+/// What each work is told. `logged` holds what became of the rows of all fresh works, in order.
+fn outcomes(
+    works: &[&Work],
+    fresh: &[bool],
+    refused: &HashSet<Refusable>,
+    tallies: Vec<Tally>,
+    logged: &[plan::Outcome],
+) -> Vec<Outcome> {
     let mut logged = logged.iter();
     works
         .iter()
+        .zip(fresh)
         .zip(tallies)
-        .map(|(work, tally)| match work {
-            Work::Telemetry(_) => Outcome::Committed(tally),
+        .map(|((work, fresh), mut tally)| match work {
+            Work::Telemetry(findings) => {
+                let is_written =
+                    |row: &ApiError| *fresh && !refused.contains(&Refusable::Row(row.id));
+                let rows = findings.rows.iter().filter(|row| is_written(row));
+                for outcome in logged.by_ref().take(rows.count()) {
+                    tally.row(*outcome);
+                }
+                Outcome::Committed(tally)
+            }
             Work::Errors(errors) => Outcome::Logged(
                 logged
                     .by_ref()

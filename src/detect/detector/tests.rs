@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     detect::TraceFindings,
     domain::{Category, Content, Severity},
-    otlp::{Encoding, Limits, walk},
+    otlp::{Encoding, Limits, Records, walk},
 };
 
 /// 2026-11-23T10:00:00Z
@@ -126,7 +126,14 @@ fn find_in(resource_spans: Vec<ResourceSpans>, open: &Open) -> Findings {
     let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
     let settings = DetectSettings::default();
     let mut detector = Detector::new(&settings, Timestamp::from_micros(NOW), open);
-    walk(&body, Encoding::Protobuf, &Limits::default(), &mut detector).expect("the request is one");
+    walk(
+        Records::Spans,
+        &body,
+        Encoding::Protobuf,
+        &Limits::default(),
+        &mut detector,
+    )
+    .expect("the request is one");
     detector.finish().expect("there is room")
 }
 
@@ -182,7 +189,7 @@ fn a_span_that_did_not_fail_is_one_request_and_nothing_else() {
             ..span
         },
     ]);
-    assert_eq!(found.spans, 2);
+    assert_eq!(found.records, 2);
     assert_eq!(found.traces, []);
     assert_eq!(found.series.len(), 1);
     assert_eq!(found.series[0].service_name, "shop");
@@ -544,7 +551,7 @@ fn spans_with_bad_ids_are_counted_and_left_out() {
         bad(vec![1; 15], vec![]),
         bad(vec![1; 16], vec![0; 8]),
     ]);
-    assert_eq!(found.spans, 3);
+    assert_eq!(found.records, 3);
     assert_eq!(found.rejected, [("bad_trace_id", 2), ("bad_span_id", 1)]);
     assert_eq!((found.entries.len(), found.traces.len()), (0, 0));
     assert!(found.digest.is_some());
@@ -647,7 +654,14 @@ fn nul_and_invalid_text_are_replaced() {
     let settings = DetectSettings::default();
     let open = Open(Vec::new());
     let mut detector = Detector::new(&settings, Timestamp::from_micros(NOW), &open);
-    walk(&body, Encoding::Protobuf, &Limits::default(), &mut detector).unwrap();
+    walk(
+        Records::Spans,
+        &body,
+        Encoding::Protobuf,
+        &Limits::default(),
+        &mut detector,
+    )
+    .unwrap();
     let found = detector.finish().expect("there is room");
     assert_eq!(content(&found).error_message, "a\u{fffd}b\u{fffd}");
 }

@@ -1,6 +1,7 @@
 //! From the sightings of one service's part of a trace to its rows. Total: whatever stands in the
 //! sightings, every failure is a member of exactly one row.
 
+mod logs;
 pub(super) mod naming;
 mod row;
 mod spans;
@@ -11,13 +12,15 @@ pub(crate) mod sample;
 mod tests;
 
 pub use naming::TRIMMED;
+pub(super) use row::row_outside_of_traces;
 pub use row::{ResolvedRow, RowContext, build_row, content_of};
 
 use std::cmp::Reverse;
 
-use crate::domain::{Sighting, SightingKind};
+use crate::domain::{Gravity, Sighting, SightingKind};
 
 use naming::Naming;
+use row::{Origin, Standing};
 use spans::Spans;
 
 /// The rows of a trace, in the order of their first sightings. `sightings` stand in order of
@@ -43,8 +46,10 @@ pub fn resolve_beyond(sightings: &[Sighting], remembered: usize) -> Vec<Resolved
 fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<ResolvedFailure> {
     let spans = Spans::new(sightings);
     let mut failures = Failures::new(sightings, &spans, joining);
+    failures.attach_logs();
     failures.join_causes();
     failures.join_exceptions();
+    failures.join_logs();
 
     let mut places = vec![None; sightings.len()];
     let mut rows: Vec<(usize, Vec<usize>)> = Vec::new();
@@ -59,14 +64,17 @@ fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<Res
         }
         rows[place].1.push(at);
     }
+    // What was only remarked on is no failure.
+    rows.retain(|(_, members)| members.iter().any(|member| sightings[*member].makes_row()));
     rows.into_iter()
         .map(|(root, members)| {
-            let origin = failures.origins[root];
+            let origin = failures.origin(root);
+            let place = origin.span.unwrap_or(origin.built_from);
             ResolvedFailure {
-                members,
+                entry: spans.entry_of(sightings[place].span_id),
+                standing: failures.standing(root, &members),
                 origin,
-                entry: spans.entry_of(sightings[origin].span_id),
-                is_handled: failures.is_handled(root),
+                members,
             }
         })
         .collect()
@@ -76,9 +84,9 @@ fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<Res
 #[derive(Clone, Debug)]
 pub struct ResolvedFailure {
     members: Vec<usize>,
-    origin: usize,
+    origin: Origin,
     entry: Option<usize>,
-    is_handled: bool,
+    standing: Standing,
 }
 
 impl ResolvedFailure {
@@ -89,9 +97,9 @@ impl ResolvedFailure {
             members,
             origin,
             entry,
-            is_handled,
+            standing,
         } = self;
-        ResolvedRow::new(sightings, members, origin, entry, is_handled)
+        ResolvedRow::new(sightings, members, origin, entry, standing)
     }
 }
 
@@ -107,6 +115,10 @@ struct Failures<'a> {
     joined: Vec<usize>,
     /// What the failure that begins here is built from: its lowest cause.
     origins: Vec<usize>,
+    /// The failed span above that a failed span is the cause of.
+    caused: Vec<Option<usize>>,
+    /// Of a failed span without an exception the log record that says what was thrown.
+    attached: Vec<Option<usize>>,
 }
 
 impl<'a> Failures<'a> {
@@ -130,6 +142,8 @@ impl<'a> Failures<'a> {
             above,
             joined: (0..sightings.len()).collect(),
             origins: (0..sightings.len()).collect(),
+            caused: vec![None; sightings.len()],
+            attached: vec![None; sightings.len()],
         }
     }
 
@@ -159,6 +173,7 @@ impl<'a> Failures<'a> {
                     .is_some_and(|exception| self.naming.names(failure, exception));
             if is_one {
                 self.joined[cause] = at;
+                self.caused[cause] = Some(at);
                 self.origins[at] = self.origins[cause];
             }
         }
@@ -171,12 +186,14 @@ impl<'a> Failures<'a> {
         (sighting.ended_at_nanos, span, Reverse(at))
     }
 
-    /// The exception that stands for a failed span: its own, else that of its lowest cause.
+    /// The exception that stands for a failed span: its own, else that of its lowest cause, else
+    /// what was logged there or on the way up.
     fn exception_of(&self, failed: usize) -> Option<&'a Sighting> {
         [failed, self.origins[failed]]
             .into_iter()
+            .find(|at| self.sightings[*at].thrown.is_some())
+            .or_else(|| self.attached_below(failed))
             .map(|at| &self.sightings[at])
-            .find(|sighting| sighting.thrown.is_some())
     }
 
     /// Joins exceptions on spans that did not fail to what was thrown above them.
@@ -218,15 +235,28 @@ impl<'a> Failures<'a> {
         at
     }
 
-    /// Whether something above went on in spite of the failure.
-    fn is_handled(&self, root: usize) -> bool {
+    /// Whether something above went on in spite of the failure, and whether somebody complained.
+    fn standing(&self, root: usize, members: &[usize]) -> Standing {
         let sighting = &self.sightings[root];
-        match sighting.kind {
+        let is_handled = match sighting.kind {
             SightingKind::FailedSpan => {
                 self.above[root].is_some() || self.spans.entry_succeeded(sighting.span_id)
             }
-            SightingKind::Exception | SightingKind::Span => true,
-            SightingKind::Log => (1..17).contains(&sighting.log_severity),
+            SightingKind::Exception | SightingKind::Span => {
+                return self.logged_standing(members);
+            }
+            SightingKind::Log => {
+                let built_from = &self.sightings[self.origins[root]];
+                if built_from.span_id.is_some_and(|it| self.spans.is_fine(it)) {
+                    return self.logged_standing(members);
+                }
+                self.gravity(members) < Gravity::Failure
+            }
+        };
+        if is_handled {
+            Standing::Handled
+        } else {
+            Standing::Failure
         }
     }
 }

@@ -56,12 +56,34 @@ impl Naming {
         self.names(one, other) || self.names(other, one)
     }
 
+    /// Whether a log record and another exception anywhere in its trace are one failure. Two of one
+    /// type with different messages are two failures: a job logs many of them.
+    pub(super) fn are_one(&self, log: &Sighting, other: &Sighting) -> bool {
+        if log.span_id.is_some() && log.span_id == other.span_id && log.thrown == other.thrown {
+            return true;
+        }
+        let differ = match (&log.thrown, &other.thrown) {
+            (Some(one), Some(other)) => {
+                one.short_type == other.short_type
+                    && one.first_line != other.first_line
+                    && !one.first_line.is_empty()
+                    && !other.first_line.is_empty()
+            }
+            _ => false,
+        };
+        self.speaks_of(log, other, !differ) || self.speaks_of(other, log, !differ)
+    }
+
     /// Whether the exception of `speaker` names that of `other`: its type as a word, or its first
     /// line.
     ///
     /// Of a speaker whose texts were trimmed or went with a purged row, what was found before still
     /// holds.
     pub(super) fn names(&self, speaker: &Sighting, other: &Sighting) -> bool {
+        self.speaks_of(speaker, other, true)
+    }
+
+    fn speaks_of(&self, speaker: &Sighting, other: &Sighting, by_type: bool) -> bool {
         let Some(thrown) = &other.thrown else {
             return false;
         };
@@ -70,7 +92,7 @@ impl Naming {
         }
         let short_type = thrown.short_type.as_str();
         let line = thrown.first_line.trim();
-        let has_telling_type = !GENERIC_TYPES.contains(&short_type);
+        let has_telling_type = by_type && !GENERIC_TYPES.contains(&short_type);
         let has_telling_line = line.chars().nth(MIN_LINE_CHARS - 1).is_some();
         if !has_telling_type && !has_telling_line {
             return false;

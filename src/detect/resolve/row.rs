@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::{
-    AggregationId, ApiError, Category, Content, EntryFacts, ErrorId, JsonObject, Severity,
-    Sighting, SpanId, Timestamp, TraceId,
+    AggregationId, ApiError, Category, Content, EntryFacts, ErrorId, Gravity, JsonObject, Severity,
+    Sighting, SightingKind, SpanId, Timestamp, TraceId,
 };
 
 /// Keys of `context` that are written here and belong to no content.
@@ -13,12 +13,39 @@ const EVIDENCE: &str = "evidence";
 const EVIDENCE_OMITTED: &str = "evidenceOmitted";
 const EXCEPTION_TYPE: &str = "exceptionType";
 
+/// Keys of contents.
+const RESOURCE: &str = "resource";
+const LOG: &str = "log";
+
+/// What `log` says of the record itself.
+const LOG_FACTS: [&str; 4] = ["severity", "severityNumber", "eventName", "body"];
+
 /// How many sightings a row names as evidence; it counts the rest. They fit in the room that is
 /// left beside a row's own texts.
 const MAX_EVIDENCE: usize = 16;
 
 /// The length of the column `error_code`.
 const MAX_CODE_CHARS: usize = 100;
+
+/// What a row is built from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Origin {
+    /// The sighting that says what happened, and of which the row keeps the content.
+    pub built_from: usize,
+    /// The failed span that it happened in, when that does not say it itself.
+    pub span: Option<usize>,
+}
+
+/// How a failure ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It failed whatever it happened in.
+    Failure,
+    /// Somebody took care of it.
+    Handled,
+    /// Its span went on, but somebody logged it as an error.
+    Logged,
+}
 
 /// One failure of a trace: who belongs to it, and what follows from where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +54,8 @@ pub struct ResolvedRow {
     pub id: ErrorId,
     /// Its sightings, in order of arrival.
     pub members: Vec<usize>,
-    /// The sighting that it is built from.
-    pub origin: usize,
+    /// What it is built from.
+    pub origin: Origin,
     /// The sighting of its entry span.
     pub entry: Option<usize>,
     /// The span of the origin.
@@ -53,7 +80,7 @@ pub struct RowContext<'a> {
     /// See `api_errors.service_name`.
     pub service_name: &'a str,
     /// See `api_errors.trace_id`.
-    pub trace_id: TraceId,
+    pub trace_id: Option<TraceId>,
     /// See `api_errors.received_at`.
     pub received_at: Timestamp,
 }
@@ -62,47 +89,73 @@ impl ResolvedRow {
     pub(super) fn new(
         sightings: &[Sighting],
         members: Vec<usize>,
-        origin: usize,
+        origin: Origin,
         entry: Option<usize>,
-        is_handled: bool,
+        standing: Standing,
     ) -> Self {
-        let built_from = &sightings[origin];
+        let built_from = &sightings[origin.built_from];
+        let span = origin.span.map(|span| &sightings[span]);
         let entry_facts = entry.and_then(|entry| sightings[entry].facts.as_ref());
-        let facts = facts(built_from.facts.as_ref(), entry_facts);
+        let own = [
+            span.and_then(|span| span.facts.as_ref()),
+            built_from.facts.as_ref(),
+        ];
+        let facts = facts(own, entry_facts);
         let client_error = entry_facts
             .and_then(|facts| facts.status_code)
             .filter(|status| (400..500).contains(status));
         let tags = [
-            (is_handled, "handled"),
+            (standing == Standing::Handled, "handled"),
             (client_error.is_some(), "client_error"),
             (facts.probe, "probe"),
         ];
-        let tags: Vec<_> = tags.iter().filter(|(applies, _)| *applies).collect();
-        let severity = match built_from.stated_severity {
+        let mut tags: Vec<_> = tags.into_iter().filter(|(applies, _)| *applies).collect();
+        let is_mild = !tags.is_empty();
+        if standing == Standing::Logged {
+            tags.insert(0, (true, "logged"));
+        }
+        let is_critical = |it: &Sighting| it.kind == SightingKind::Log && it.critical;
+        let is_critical = built_from.critical
+            || span.is_some_and(|span| span.critical)
+            || members
+                .iter()
+                .any(|member| is_critical(&sightings[*member]));
+        let stated = built_from.stated_severity;
+        let severity = match stated.or(span.and_then(|span| span.stated_severity)) {
             Some(stated) => stated,
-            None if built_from.critical => Severity::Critical,
-            None if tags.is_empty() => Severity::Error,
-            None => Severity::Warning,
+            None if is_critical => Severity::Critical,
+            None if is_mild => Severity::Warning,
+            None => Severity::Error,
+        };
+        let own_category = match (built_from.own_category, span.and_then(|it| it.own_category)) {
+            (Some(logged), Some(of_span)) => Some(category_in_span(logged, of_span)),
+            (logged, of_span) => logged.or(of_span),
         };
         let category = built_from
             .stated_category
+            .or(span.and_then(|span| span.stated_category))
             .or(client_error.map(category_of_client_error))
-            .or(built_from.own_category)
+            .or(own_category)
             .unwrap_or(Category::Unknown);
         let thrown_at = members
             .iter()
             .filter_map(|member| sightings[*member].thrown_at_micros)
             .min();
+        let named_after = members
+            .iter()
+            .find(|member| sightings[**member].makes_row());
+        let named_after = named_after.copied().unwrap_or(origin.built_from);
+        let place = span.unwrap_or(built_from);
         Self {
-            id: ErrorId(sightings[members[0]].key.0),
+            id: ErrorId(sightings[named_after].key.0),
             origin,
             entry,
-            span_id: built_from.span_id,
+            span_id: place.span_id,
             facts,
             severity,
             category,
-            tags: tags.into_iter().map(|(_, tag)| *tag).collect(),
-            created_at: Timestamp::from_micros(thrown_at.unwrap_or(built_from.ended_at_micros)),
+            tags: tags.into_iter().map(|(_, tag)| tag).collect(),
+            created_at: Timestamp::from_micros(thrown_at.unwrap_or(place.ended_at_micros)),
             evidence: members
                 .iter()
                 .take(MAX_EVIDENCE)
@@ -114,10 +167,12 @@ impl ResolvedRow {
 }
 
 /// Endpoint, method, status and probe are the request's; who called is what the failure itself
-/// says, else what the request says.
-fn facts(own: Option<&EntryFacts>, entry: Option<&EntryFacts>) -> EntryFacts {
-    let mut facts = entry.or(own).cloned().unwrap_or_default();
-    if let Some(own) = own {
+/// says, else what the request says. A failed span stands before what was logged in it.
+fn facts(own: [Option<&EntryFacts>; 2], entry: Option<&EntryFacts>) -> EntryFacts {
+    let [span, built_from] = own;
+    let facts = entry.or(span).or(built_from);
+    let mut facts = facts.cloned().unwrap_or_default();
+    for own in own.into_iter().flatten() {
         prefer(&mut facts.user_id, own.user_id.as_ref());
         prefer(&mut facts.request_id, own.request_id.as_ref());
         prefer(&mut facts.ip_address, own.ip_address.as_ref());
@@ -130,6 +185,16 @@ fn facts(own: Option<&EntryFacts>, entry: Option<&EntryFacts>) -> EntryFacts {
 fn prefer<T: Clone>(value: &mut Option<T>, better: Option<&T>) {
     if let Some(better) = better {
         *value = Some(better.clone());
+    }
+}
+
+/// The category of what was logged in a failed span that does not say itself what was thrown: the
+/// span knows what was called, the exception what went wrong with it.
+fn category_in_span(logged: Category, of_span: Category) -> Category {
+    match of_span {
+        Category::Unknown | Category::Application => logged,
+        Category::ExternalApi if matches!(logged, Category::Network | Category::Database) => logged,
+        of_span => of_span,
     }
 }
 
@@ -156,6 +221,30 @@ fn evidence(sighting: &Sighting) -> Value {
     Value::Object(evidence)
 }
 
+/// The row of an exception that was logged outside of any trace.
+pub(in crate::detect) fn row_outside_of_traces(
+    sighting: Sighting,
+    service_name: &str,
+    received_at: Timestamp,
+) -> Option<ApiError> {
+    let standing = match sighting.log_gravity() {
+        Gravity::Failure => Standing::Failure,
+        Gravity::Warning | Gravity::Remark => Standing::Handled,
+    };
+    let origin = Origin {
+        built_from: 0,
+        span: None,
+    };
+    let sightings = [sighting];
+    let row = ResolvedRow::new(&sightings, vec![0], origin, None, standing);
+    let common = RowContext {
+        service_name,
+        trace_id: None,
+        received_at,
+    };
+    build_row(&row, &sightings, &common)
+}
+
 /// The row, not yet folded into the hours' limits. `None` when the content of its origin is gone.
 #[must_use]
 pub fn build_row(
@@ -163,8 +252,11 @@ pub fn build_row(
     sightings: &[Sighting],
     common: &RowContext<'_>,
 ) -> Option<ApiError> {
-    let origin = &sightings[row.origin];
+    let origin = &sightings[row.origin.built_from];
     let content = origin.content.as_deref()?;
+    let span = row.origin.span;
+    let span = span.and_then(|span| sightings[span].content.as_deref());
+    let external = span.unwrap_or(content);
     let facts = &row.facts;
     let mut error = ApiError {
         id: row.id,
@@ -172,7 +264,10 @@ pub fn build_row(
         request_id: facts.request_id.clone(),
         endpoint: facts.endpoint.clone(),
         method: facts.method.clone(),
-        error_code: content.error_code.clone(),
+        error_code: content
+            .error_code
+            .clone()
+            .or_else(|| span.and_then(|span| span.error_code.clone())),
         error_message: message(origin, content),
         error_stack: content.error_stack.clone(),
         severity: row.severity,
@@ -184,10 +279,13 @@ pub fn build_row(
             .as_ref()
             .map(|headers| Value::Object(headers.to_map())),
         response_body: None,
-        external_service: content.external_service.clone(),
-        external_error_code: content.external_error_code.clone(),
-        external_error_message: content.external_error_message.clone(),
-        context: content.context.to_map(),
+        external_service: external.external_service.clone(),
+        external_error_code: external.external_error_code.clone(),
+        external_error_message: external.external_error_message.clone(),
+        context: span.map_or_else(
+            || content.context.to_map(),
+            |span| beside_span(span, content),
+        ),
         tags: row.tags.iter().map(|tag| (*tag).to_owned()).collect(),
         resolved: false,
         resolved_at: None,
@@ -199,16 +297,54 @@ pub fn build_row(
         service_name: common.service_name.to_owned(),
         service_version: content.service_version.clone(),
         environment: content.environment.clone(),
-        trace_id: Some(common.trace_id),
+        trace_id: common.trace_id,
         span_id: row.span_id,
         fingerprint: content.fingerprint.clone(),
         aggregation_id: AggregationId(row.id.0),
         received_at: common.received_at,
         deleted_at: None,
     };
+    if span.is_some() && error.external_error_message.is_some() {
+        // What was called failed with this.
+        error.external_error_message = Some(error.error_message.clone());
+        let code = &mut error.external_error_code;
+        *code = code.take().or_else(|| content.error_code.clone());
+    }
     error.aggregation_id = AggregationId::new(error.hour(), &error.dimensions());
     add_own_keys(&mut error, row);
     Some(error)
+}
+
+/// The context of a failed span with that of the log record which says what was thrown in it. Nothing
+/// of the record is lost, for it may turn out to belong elsewhere.
+fn beside_span(span: &Content, log: &Content) -> Map<String, Value> {
+    let mut context = span.context.to_map();
+    let code = log.error_code.clone();
+    let mut log = log.context.to_map();
+    let resource = log.remove(RESOURCE);
+    if let Some(resource) = resource {
+        context.entry(RESOURCE).or_insert(resource);
+    }
+    if let Some(Value::Object(facts)) = log.remove(LOG) {
+        log.extend(facts);
+    }
+    log.insert(EXCEPTION_TYPE.to_owned(), code.into());
+    context.insert(LOG.to_owned(), log.into());
+    context
+}
+
+/// The reverse of [`beside_span`]: the record's own error code and context, when it stands beside a
+/// span.
+fn log_beside_span(context: &Map<String, Value>) -> Option<(Option<String>, Map<String, Value>)> {
+    let mut log = context.get(LOG)?.as_object()?.clone();
+    let code = log.remove(EXCEPTION_TYPE)?;
+    let facts = LOG_FACTS.iter();
+    let facts: Map<_, _> = facts.filter_map(|key| log.remove_entry(*key)).collect();
+    log.insert(LOG.to_owned(), facts.into());
+    if let Some(resource) = context.get(RESOURCE) {
+        log.insert(RESOURCE.to_owned(), resource.clone());
+    }
+    Some((code.as_str().map(str::to_owned), log))
 }
 
 /// Never empty, even when the content was trimmed to its names.
@@ -251,13 +387,20 @@ pub fn content_of(row: &ApiError) -> Content {
         Some(Value::String(whole)) => Some(whole),
         _ => None,
     };
+    let (error_code, external) = match log_beside_span(&context) {
+        Some((code, own)) => {
+            context = own;
+            (code, None)
+        }
+        None => (exception_type.or_else(|| row.error_code.clone()), Some(row)),
+    };
     Content {
         error_message: row.error_message.clone(),
-        error_code: exception_type.or_else(|| row.error_code.clone()),
+        error_code,
         error_stack: row.error_stack.clone(),
-        external_service: row.external_service.clone(),
-        external_error_code: row.external_error_code.clone(),
-        external_error_message: row.external_error_message.clone(),
+        external_service: external.and_then(|row| row.external_service.clone()),
+        external_error_code: external.and_then(|row| row.external_error_code.clone()),
+        external_error_message: external.and_then(|row| row.external_error_message.clone()),
         context: JsonObject::from(&context),
         service_version: row.service_version.clone(),
         environment: row.environment.clone(),

@@ -46,6 +46,11 @@ pub(crate) fn log(span: u16, severity: u8) -> Sighting {
     let mut log = sighting(SightingKind::Log, span, 0).throws("app.LogError", "it was logged");
     log.parent_span_id = None;
     log.log_severity = severity;
+    let content = log.content.as_mut().map(Arc::make_mut);
+    content.expect("it is a failure").context =
+        [("log".to_owned(), json!({"severityNumber": severity}))]
+            .into_iter()
+            .collect();
     log
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Span {
     pub(super) exceptions: Vec<usize>,
     /// The sighting with its facts as an entry span.
     entry: Option<usize>,
+    /// The span itself was seen, not only something that was logged in it.
+    is_known: bool,
 }
 
 impl Span {
@@ -54,6 +56,7 @@ impl Spans {
                 has_link[number] = true;
             }
             let span = &mut spans[number];
+            span.is_known |= sighting.kind != SightingKind::Log;
             match sighting.kind {
                 SightingKind::FailedSpan => {
                     span.failed.get_or_insert(at);
@@ -81,6 +84,34 @@ impl Spans {
     pub(super) fn failed_above(&self, span: SpanId) -> Option<usize> {
         let number = *self.numbers.get(&span)?;
         self.list[self.failed_above[number]?].failed
+    }
+
+    /// The sighting of this very span as a failed one.
+    pub(super) fn failed(&self, span: SpanId) -> Option<usize> {
+        self.list[*self.numbers.get(&span)?].failed
+    }
+
+    /// Whether the span is known and did not fail.
+    pub(super) fn is_fine(&self, span: SpanId) -> bool {
+        let number = self.numbers.get(&span);
+        number.is_some_and(|number| {
+            let span = &self.list[*number];
+            span.is_known && span.failed.is_none()
+        })
+    }
+
+    /// How many steps lead upwards from one span to another, as far as parents are known.
+    pub(super) fn steps_up(&self, from: SpanId, to: SpanId) -> Option<usize> {
+        let to = *self.numbers.get(&to)?;
+        let mut at = *self.numbers.get(&from)?;
+        // A ring of parents has no more steps than there are spans.
+        for steps in 0..self.list.len() {
+            if at == to {
+                return Some(steps);
+            }
+            at = self.list[at].parent?;
+        }
+        None
     }
 
     /// The nearest span above an exception's on which something failed or was thrown; its own, when

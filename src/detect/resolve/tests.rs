@@ -14,7 +14,7 @@ use crate::domain::{ApiError, Category, Severity, Timestamp};
 fn common() -> RowContext<'static> {
     RowContext {
         service_name: sample::SERVICE,
-        trace_id: sample::TRACE,
+        trace_id: Some(sample::TRACE),
         received_at: Timestamp::from_micros(START_MICROS),
     }
 }
@@ -42,6 +42,8 @@ fn one(sightings: &[Sighting]) -> ApiError {
 fn entry() -> Sighting {
     failed(1, 0).entry("/orders", 500).ended(100)
 }
+
+mod logs;
 
 #[test]
 fn a_failed_span_is_a_row() {
@@ -294,7 +296,7 @@ fn an_exception_on_spans_that_did_not_fail_is_one_row_made_of_the_top_most() {
 
 #[test]
 fn logs_are_rows_by_themselves() {
-    let sightings = [entry(), log(1, 17)];
+    let sightings = [entry().throws("app.Boom", "boom"), log(1, 17)];
     assert_eq!(rows(&sightings).len(), 2);
     assert_eq!(one(&[log(9, 17)]).severity, Severity::Error);
     assert_eq!(one(&[log(9, 0)]).severity, Severity::Error);
@@ -412,7 +414,7 @@ fn any_sighting() -> impl Strategy<Value = Sighting> {
                 let mut sighting = match kind {
                     0 => failed(span, parent),
                     1 => exception(span, parent, exception_type, message),
-                    2 => log(span, 17),
+                    2 => log(span, [17, 13, 9][usize::from(span) % 3]),
                     _ => link(span, parent),
                 };
                 if thrown {
@@ -443,16 +445,19 @@ proptest! {
         let members: Vec<usize> = rows.iter().flat_map(|row| row.members.clone()).collect();
         let distinct: HashSet<usize> = members.iter().copied().collect();
         prop_assert_eq!(distinct.len(), members.len());
-        let failures = sightings.iter().filter(|sighting| sighting.is_failure()).count();
-        prop_assert_eq!(members.len(), failures);
+        for (at, sighting) in sightings.iter().enumerate() {
+            // A remark is a member when it says something of a failure.
+            prop_assert!(distinct.contains(&at) || !sighting.makes_row());
+        }
         for row in &rows {
-            prop_assert!(row.members.contains(&row.origin));
+            prop_assert!(row.members.contains(&row.origin.built_from));
             prop_assert!(row.members.is_sorted());
-            prop_assert_eq!(row.id.0, sightings[row.members[0]].key.0);
+            let first = row.members.iter().find(|member| sightings[**member].makes_row());
+            prop_assert_eq!(Some(row.id.0), first.map(|member| sightings[*member].key.0));
         }
         prop_assert!(rows.is_sorted_by_key(|row| row.members[0]));
         for row in resolve_beyond(&sightings, sightings.len() / 2) {
-            prop_assert_eq!(row.members, [row.origin]);
+            prop_assert_eq!(row.members, [row.origin.built_from]);
         }
     }
 
@@ -461,7 +466,7 @@ proptest! {
         sightings in prop::collection::vec(any_sighting(), 0..12),
     ) {
         for row in resolve(&sightings) {
-            let content = sightings[row.origin].content.as_deref();
+            let content = sightings[row.origin.built_from].content.as_deref();
             let built = build_row(&row, &sightings, &common());
             prop_assert_eq!(built.is_some(), content.is_some());
             if let (Some(built), Some(content)) = (built, content) {

@@ -1,4 +1,4 @@
-//! How spans arrive: an order that exporters can produce, cuts into requests, replays, replicas.
+//! How spans and log records arrive: an order that exporters can produce, cuts into requests, replays, replicas.
 
 use std::collections::BTreeMap;
 
@@ -35,21 +35,22 @@ pub(super) fn replay_plan() -> impl Strategy<Value = ReplayPlan> {
 
 /// An order that exporters can produce: within one service's part of a trace, spans that did not
 /// fail come as they ended; failed ones anywhere before the first span above them that did not
-/// fail. Whatever belongs to different services or traces is shuffled freely.
-fn order(spans: &[Made], places: &[u16]) -> Vec<usize> {
+/// fail, and log records anywhere before the first such span that they were logged in or below.
+/// Whatever belongs to different services or traces is shuffled freely.
+fn order(made: &[Made], places: &[u16]) -> Vec<usize> {
     let mut parts: BTreeMap<(usize, &[u8]), Vec<usize>> = BTreeMap::new();
-    for (index, made) in spans.iter().enumerate() {
-        let part = (made.service, made.span.trace_id.as_slice());
+    for (index, one) in made.iter().enumerate() {
+        let part = (one.service, one.trace_id());
         parts.entry(part).or_default().push(index);
     }
     let place = |index: usize| usize::from(places[index % places.len()]);
     let mut order: Vec<(usize, usize)> = Vec::new();
     for part in parts.values() {
-        let (failed, mut sequence): (Vec<usize>, Vec<usize>) = part
+        let (anywhere, mut sequence): (Vec<usize>, Vec<usize>) = part
             .iter()
-            .partition(|index| reference::failed(&spans[**index].span));
-        for index in failed {
-            let latest = first_success_above(spans, part, index)
+            .partition(|index| !has_succeeded(&made[**index]));
+        for index in anywhere {
+            let latest = first_success_above(made, part, index)
                 .and_then(|above| sequence.iter().position(|other| *other == above))
                 .unwrap_or(sequence.len());
             sequence.insert(latest - place(index) % (latest + 1), index);
@@ -87,45 +88,56 @@ pub(super) fn cut() -> impl Strategy<Value = Cut> {
     )
 }
 
-fn first_success_above(spans: &[Made], part: &[usize], index: usize) -> Option<usize> {
-    let parent = &spans[index].span.parent_span_id;
-    let above = *part
-        .iter()
-        .find(|other| spans[**other].span.span_id == *parent)?;
-    if reference::failed(&spans[above].span) {
-        first_success_above(spans, part, above)
-    } else {
+fn has_succeeded(made: &Made) -> bool {
+    made.span().is_some_and(|span| !reference::failed(span))
+}
+
+fn first_success_above(made: &[Made], part: &[usize], index: usize) -> Option<usize> {
+    let above = match (made[index].span(), made[index].log()) {
+        (Some(span), _) => &span.parent_span_id,
+        (None, Some(log)) => &log.span_id,
+        (None, None) => return None,
+    };
+    let is_above = |other: &&usize| {
+        made[**other]
+            .span()
+            .is_some_and(|span| span.span_id == *above)
+    };
+    let above = *part.iter().find(is_above)?;
+    if has_succeeded(&made[above]) {
         Some(above)
+    } else {
+        first_success_above(made, part, above)
     }
 }
 
 pub(super) fn deliver(
-    spans: &[Made],
+    made: &[Made],
     places: &[u16],
     cuts: &[Cut],
     replays: &[ReplayPlan],
 ) -> Vec<Delivery> {
     let mut deliveries: Vec<Delivery> = Vec::new();
     let mut is_cut = true;
-    for (position, index) in order(spans, places).into_iter().enumerate() {
+    for (position, index) in order(made, places).into_iter().enumerate() {
         let cut = &cuts[position % cuts.len()];
         if is_cut {
             deliveries.push(Delivery {
-                spans: Vec::new(),
+                records: Vec::new(),
                 replica: cut.replica,
                 joins_group: cut.joins_group,
                 kind: DeliveryKind::First,
             });
         }
-        let last = deliveries.last_mut().expect("the first span is cut off");
-        last.spans.push(index);
+        let last = deliveries.last_mut().expect("the first record is cut off");
+        last.records.push(index);
         is_cut = cut.is_here;
         if is_cut {
             // Of the request that opens a trace all spans are looked at, wherever they stand.
-            let middle = last.spans.len() * cut.turned / 3;
-            last.spans.rotate_left(middle);
+            let middle = last.records.len() * cut.turned / 3;
+            last.records.rotate_left(middle);
             if cut.reversed {
-                last.spans.reverse();
+                last.records.reverse();
             }
         }
     }
@@ -133,20 +145,20 @@ pub(super) fn deliver(
     for replay in replays {
         let what = replay.what.index(deliveries.len());
         let (mut again, kind) = if replay.same_request {
-            (deliveries[what].spans.clone(), DeliveryKind::Retry)
+            (deliveries[what].records.clone(), DeliveryKind::Retry)
         } else {
             let to = replay.to.index(deliveries.len());
             let range = what.min(to)..=what.max(to);
-            let mut spans: Vec<usize> = deliveries[range]
+            let mut records: Vec<usize> = deliveries[range]
                 .iter()
-                .flat_map(|delivery| delivery.spans.iter().copied())
+                .flat_map(|delivery| delivery.records.iter().copied())
                 .collect();
-            spans.sort_unstable();
-            spans.dedup();
-            (spans, DeliveryKind::Rebatched)
+            records.sort_unstable();
+            records.dedup();
+            (records, DeliveryKind::Rebatched)
         };
         // A batch that happens to be one that was sent is a retry.
-        let is_sent = |delivery: &Delivery| delivery.spans == again;
+        let is_sent = |delivery: &Delivery| delivery.records == again;
         let kind = if deliveries.iter().any(is_sent) {
             DeliveryKind::Retry
         } else {
@@ -160,7 +172,7 @@ pub(super) fn deliver(
         deliveries.insert(
             at,
             Delivery {
-                spans: std::mem::take(&mut again),
+                records: std::mem::take(&mut again),
                 replica: replay.replica,
                 joins_group: false,
                 kind,

@@ -1,12 +1,13 @@
-//! Spans as applications make them, from a plan that shrinks.
+//! Spans and log records as applications make them, from a plan that shrinks.
 
 use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value},
+    logs::v1::LogRecord,
     trace::v1::{Span, Status, span::Event},
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 
-use super::Made;
+use super::{Made, Record};
 use crate::reference;
 
 /// When the first span of every scenario begins: 2026-08-20T10:59:58Z, so that traces cross an hour.
@@ -59,6 +60,16 @@ struct ExceptionPlan {
     level: Option<&'static str>,
 }
 
+/// An exception that is logged in a span.
+#[derive(Clone, Debug)]
+struct LogPlan {
+    exception: ExceptionPlan,
+    severity: i32,
+    /// The logger does not know the span, only the trace.
+    lacks_span: bool,
+    names_user: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct SpanPlan {
     parent: Index,
@@ -67,6 +78,7 @@ pub(super) struct SpanPlan {
     status: i32,
     response: usize,
     exceptions: Vec<ExceptionPlan>,
+    logs: Vec<LogPlan>,
     /// Bits that switch on what not every span has.
     extras: u16,
     flags_are_set: bool,
@@ -102,6 +114,27 @@ fn exception_plan() -> impl Strategy<Value = ExceptionPlan> {
         })
 }
 
+fn log_plan() -> impl Strategy<Value = LogPlan> {
+    (
+        exception_plan(),
+        prop_oneof![
+            4 => Just(17),
+            1 => Just(0),
+            1 => Just(21),
+            2 => Just(13),
+            2 => Just(9),
+        ],
+        prop_oneof![5 => Just(false), 1 => Just(true)],
+        prop_oneof![5 => Just(false), 1 => Just(true)],
+    )
+        .prop_map(|(exception, severity, lacks_span, names_user)| LogPlan {
+            exception,
+            severity,
+            lacks_span,
+            names_user,
+        })
+}
+
 pub(super) fn span_plan() -> impl Strategy<Value = SpanPlan> {
     let role = prop_oneof![
         3 => Just(Role::Internal),
@@ -120,9 +153,14 @@ pub(super) fn span_plan() -> impl Strategy<Value = SpanPlan> {
         4 => vec(exception_plan(), 1),
         1 => vec(exception_plan(), 2..4),
     ];
+    let logs = prop_oneof![
+        8 => Just(Vec::new()),
+        3 => vec(log_plan(), 1),
+        1 => vec(log_plan(), 2..4),
+    ];
     (
         (any::<Index>(), 0..SERVICES.len(), role, status),
-        (0..8_usize, exceptions, any::<u16>(), any::<bool>()),
+        (0..8_usize, exceptions, logs, any::<u16>(), any::<bool>()),
         (any::<bool>(), 0..3_u64),
         (
             prop_oneof![4 => Just(0_u64), 1 => 1..20_u64],
@@ -132,7 +170,7 @@ pub(super) fn span_plan() -> impl Strategy<Value = SpanPlan> {
         .prop_map(
             |(
                 (parent, service, role, status),
-                (response, exceptions, extras, flags_are_set),
+                (response, exceptions, logs, extras, flags_are_set),
                 (is_local, takes),
                 (outlives, retries),
             )| SpanPlan {
@@ -142,6 +180,7 @@ pub(super) fn span_plan() -> impl Strategy<Value = SpanPlan> {
                 status,
                 response,
                 exceptions,
+                logs,
                 extras,
                 flags_are_set,
                 is_local,
@@ -159,8 +198,8 @@ struct Planned {
     service: usize,
 }
 
-pub(super) fn make_spans(traces: &[Vec<SpanPlan>]) -> Vec<Made> {
-    let mut spans = Vec::new();
+pub(super) fn make_records(traces: &[Vec<SpanPlan>]) -> Vec<Made> {
+    let (mut spans, mut logs) = (Vec::new(), Vec::new());
     for (number, plans) in traces.iter().enumerate() {
         let planned = plant(plans);
         let mut maker = Maker {
@@ -168,13 +207,16 @@ pub(super) fn make_spans(traces: &[Vec<SpanPlan>]) -> Vec<Made> {
             clock: 5 * u64::try_from(number).expect("a few traces"),
             planned: &planned,
             made: Vec::new(),
+            logs: Vec::new(),
         };
         for root in (0..planned.len()).filter(|index| planned[*index].parent.is_none()) {
             maker.make(root);
         }
         spans.append(&mut maker.made);
+        logs.append(&mut maker.logs);
     }
-    spans.sort_by_key(|made| made.span.end_time_unix_nano);
+    spans.sort_by_key(|made| made.span().map(|span| span.end_time_unix_nano));
+    spans.extend(logs);
     spans
 }
 
@@ -212,6 +254,7 @@ struct Maker<'p> {
     clock: u64,
     planned: &'p [Planned],
     made: Vec<Made>,
+    logs: Vec<Made>,
 }
 
 impl Maker<'_> {
@@ -280,6 +323,15 @@ impl Maker<'_> {
                 });
             }
         }
+        for log in &plan.logs {
+            let (event, thrown) = throw(&log.exception, &below, self.clock);
+            let record = self.log(log, event, &span);
+            self.logs.push(Made {
+                service: *service,
+                record: Record::Log(record),
+            });
+            below.push(thrown);
+        }
         if reference::failed(&span) {
             span.end_time_unix_nano += plan.outlives * TICK_NANOS;
         }
@@ -287,10 +339,34 @@ impl Maker<'_> {
         if !is_lost {
             self.made.push(Made {
                 service: *service,
-                span,
+                record: Record::Span(span),
             });
         }
         below
+    }
+
+    /// The record of what was thrown. No two have the same time.
+    fn log(&self, plan: &LogPlan, event: Event, span: &Span) -> LogRecord {
+        let number = u64::try_from(self.logs.len() + 1).expect("few records");
+        let mut attributes = event.attributes;
+        if plan.names_user {
+            attributes.push(text("user.id", "u-3"));
+        }
+        LogRecord {
+            time_unix_nano: event.time_unix_nano + number * 1_000,
+            severity_number: plan.severity,
+            body: Some(AnyValue {
+                value: Some(Value::StringValue("it did not go well".to_owned())),
+            }),
+            attributes,
+            trace_id: span.trace_id.clone(),
+            span_id: if plan.lacks_span {
+                Vec::new()
+            } else {
+                span.span_id.clone()
+            },
+            ..LogRecord::default()
+        }
     }
 }
 

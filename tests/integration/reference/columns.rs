@@ -60,6 +60,14 @@ pub(super) fn category_of_client_error(status: i32) -> &'static str {
     }
 }
 
+/// The category of what was logged in a failed span that says nothing of it.
+pub(super) fn category_in_span(logged: &'static str, of_span: &'static str) -> &'static str {
+    match (of_span, logged) {
+        ("unknown" | "application", _) | ("external_api", "network" | "database") => logged,
+        _ => of_span,
+    }
+}
+
 /// The category that follows from the origin itself.
 pub(super) fn own_category(origin: &Span<'_>, exception: Option<&Exception>) -> &'static str {
     if origin.is_server() {

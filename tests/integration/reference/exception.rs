@@ -75,16 +75,21 @@ impl Exception {
 
     /// Whether type, message or stack of this one speak of the other.
     pub(super) fn names(&self, other: &Self) -> bool {
-        let texts = [&self.full_type, &self.message, &self.stack];
-        let mut texts = texts.into_iter().flatten();
         let short_type = other.short_type();
-        let names_by_type = !GENERIC.contains(&short_type.as_str()) && short_type != "Object";
+        let is_telling = !GENERIC.contains(&short_type.as_str()) && short_type != "Object";
+        let names_type = |text: &String| contains_word(text, &short_type);
+        is_telling && self.texts().any(names_type) || self.quotes(other)
+    }
+
+    /// Whether type, message or stack of this one hold the other's message.
+    pub(super) fn quotes(&self, other: &Self) -> bool {
         let first_line = other.first_line().trim().to_owned();
-        let names_by_message = first_line.chars().count() >= 8;
-        texts.any(|text| {
-            names_by_type && contains_word(text, &short_type)
-                || names_by_message && text.contains(&first_line)
-        })
+        first_line.chars().count() >= 8 && self.texts().any(|text| text.contains(&first_line))
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        let texts = [&self.full_type, &self.message, &self.stack];
+        texts.into_iter().flatten()
     }
 }
 

@@ -1,16 +1,21 @@
-//! The slow and obvious reference of detection: all spans at once in, the rows and request counts
+//! The slow and obvious reference of detection: all spans and log records at once in, the rows and request counts
 //! that must come out. It is written from the rules alone and shares no code with the program.
 
 mod columns;
 mod exception;
+mod log;
 mod span;
 mod tree;
 
 use std::collections::BTreeMap;
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest,
+};
 
+use log::Log;
 use span::Span;
+use tree::Tree;
 
 /// One row of `api_errors`, as far as telemetry alone decides it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,11 +61,15 @@ pub struct Expected {
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
 
-/// What the spans of these requests come down to, each span taken once. The order of requests and
-/// of the spans in them plays no part.
-pub fn expect(requests: &[ExportTraceServiceRequest], received_at_micros: i64) -> Expected {
+/// What the spans and log records of these requests come down to, each taken once. The order of
+/// requests and of what is in them plays no part.
+pub fn expect(
+    requests: &[ExportTraceServiceRequest],
+    logs: &[ExportLogsServiceRequest],
+    received_at_micros: i64,
+) -> Expected {
     let mut rejected = 0;
-    let mut traces: BTreeMap<(String, Vec<u8>), BTreeMap<Vec<u8>, Span<'_>>> = BTreeMap::new();
+    let mut traces: BTreeMap<(String, Vec<u8>), Tree<'_>> = BTreeMap::new();
     for request in requests {
         for resource_spans in &request.resource_spans {
             let same_resource: Vec<_> = resource_spans
@@ -85,16 +94,47 @@ pub fn expect(requests: &[ExportTraceServiceRequest], received_at_micros: i64) -
                 traces
                     .entry((span.service_name(), sent.trace_id.clone()))
                     .or_default()
+                    .spans
                     .entry(sent.span_id.clone())
                     .or_insert(span);
             }
         }
     }
 
-    let mut requests = BTreeMap::new();
+    let records: Vec<_> = logs
+        .iter()
+        .flat_map(|request| &request.resource_logs)
+        .flat_map(|of_resource| {
+            let records = of_resource.scope_logs.iter().flat_map(|it| &it.log_records);
+            records.map(|record| {
+                let words = log::in_words_of_a_span(record);
+                (of_resource.resource.as_ref(), record, words)
+            })
+        })
+        .collect();
     let mut rows = Vec::new();
-    for spans in traces.values() {
-        for entry in spans.values().filter(|span| span.is_entry()) {
+    for (resource, record, words) in &records {
+        let Some(log) = Log::new(*resource, record, words, received_at_micros) else {
+            continue;
+        };
+        if !is_id(&record.trace_id, 16) {
+            let logs = vec![log];
+            rows.extend(tree::rows(&Tree {
+                logs,
+                ..Tree::default()
+            }));
+            continue;
+        }
+        let trace = (log.words.service_name(), record.trace_id.clone());
+        let logs = &mut traces.entry(trace).or_default().logs;
+        if !logs.iter().any(|other| other.is_same(&log)) {
+            logs.push(log);
+        }
+    }
+
+    let mut requests = BTreeMap::new();
+    for tree in traces.values() {
+        for entry in tree.spans.values().filter(|span| span.is_entry()) {
             let ended = entry.ended_at_micros();
             let (requests, errors): &mut (i64, i64) = requests
                 .entry((
@@ -108,7 +148,7 @@ pub fn expect(requests: &[ExportTraceServiceRequest], received_at_micros: i64) -
             *requests += 1;
             *errors += i64::from(entry.failed());
         }
-        rows.extend(tree::rows(spans));
+        rows.extend(tree::rows(tree));
     }
     rows.sort();
     Expected {

@@ -80,7 +80,7 @@ impl World {
         let hour = Hour::containing(self.now);
         let mut findings = Findings {
             digest: Some(RequestDigest(uuid::Uuid::now_v7().into_bytes())),
-            spans: entries.len() as u64,
+            records: entries.len() as u64,
             ..Findings::default()
         };
         for (index, (endpoint, failed, duration_nanos)) in (0..).zip(entries) {

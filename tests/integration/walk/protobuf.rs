@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use prost::Message;
-use redspan::otlp::{Encoding, Limits, Refusal, walk};
+use redspan::otlp::{Encoding, Limits, Records, Refusal, walk};
 
 use super::oracle::{
     AnyValue, ArrayValue, Event, KeyValue, KeyValueList, Link, OneValue, Request, Resource,
@@ -282,10 +282,16 @@ fn the_limit_of_items_counts_resources_scopes_and_spans() {
             items,
             ..Limits::default()
         };
-        walk(&body, Encoding::Protobuf, &limits, &mut Nobody)
+        walk(
+            Records::Spans,
+            &body,
+            Encoding::Protobuf,
+            &limits,
+            &mut Nobody,
+        )
     };
     assert!(matches!(with(9), Err(Refusal::TooLarge(_))));
-    assert_eq!(with(10).unwrap().spans, 8);
+    assert_eq!(with(10).unwrap().records, 8);
 }
 
 struct Nobody;

@@ -1,8 +1,8 @@
 //! Everything a walk shows, as owned values that can be compared.
 
 use redspan::otlp::{
-    Attribute, Counts, Encoding, Limits, Refusal, ResourceView, ScopeView, SpanKind, SpanView,
-    StatusCode, Value, Visitor, walk,
+    Attribute, Counts, Encoding, Limits, Records, Refusal, ResourceView, ScopeView, SpanKind,
+    SpanView, StatusCode, Value, Visitor, walk,
 };
 
 pub type Bytes = Vec<u8>;
@@ -76,7 +76,13 @@ pub enum Seen {
 /// All that a body holds, in the order shown.
 pub fn see(body: &[u8], encoding: Encoding) -> Result<Vec<Seen>, Refusal> {
     let mut seeing = Seeing::default();
-    let counts = walk(body, encoding, &Limits::default(), &mut seeing)?;
+    let counts = walk(
+        Records::Spans,
+        body,
+        encoding,
+        &Limits::default(),
+        &mut seeing,
+    )?;
     assert_eq!(counts, seeing.counts);
     Ok(seeing.seen)
 }
@@ -107,7 +113,7 @@ impl Visitor for Seeing {
     }
 
     fn span(&mut self, span: &SpanView<'_>) {
-        self.counts.spans += 1;
+        self.counts.records += 1;
         self.seen.push(Seen::Span(Box::new(SeenSpan {
             trace_id: span.trace_id.to_vec(),
             span_id: span.span_id.to_vec(),

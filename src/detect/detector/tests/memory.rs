@@ -49,7 +49,14 @@ fn told(spans: Vec<Span>, context_bytes: usize, text_bytes: usize) -> Content {
     let mut detector = Detector::new(&settings, Timestamp::from_micros(NOW), &open);
     (detector.context_bytes, detector.text_bytes) = (context_bytes, text_bytes);
     let body = request.encode_to_vec();
-    walk(&body, Encoding::Protobuf, &Limits::default(), &mut detector).expect("the request is one");
+    walk(
+        Records::Spans,
+        &body,
+        Encoding::Protobuf,
+        &Limits::default(),
+        &mut detector,
+    )
+    .expect("the request is one");
     assert!(detector.context_bytes > context_bytes && detector.text_bytes > text_bytes);
     content(&detector.finish().expect("there is room")).clone()
 }
@@ -114,8 +121,15 @@ fn found_within(bytes: usize, spans: Vec<Span>) -> (u64, Option<Findings>, usize
     let (mut room, open) = (Bounded { bytes, given: 0 }, Open(Vec::new()));
     let mut detector =
         Detector::new(&settings, Timestamp::from_micros(NOW), &open).within(&mut room);
-    walk(&body, Encoding::Protobuf, &Limits::default(), &mut detector).expect("the request is one");
-    let (spans, found) = (detector.spans(), detector.finish());
+    walk(
+        Records::Spans,
+        &body,
+        Encoding::Protobuf,
+        &Limits::default(),
+        &mut detector,
+    )
+    .expect("the request is one");
+    let (spans, found) = (detector.records(), detector.finish());
     (spans, found, room.given)
 }
 

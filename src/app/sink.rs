@@ -1,6 +1,7 @@
-//! What becomes of a request of spans: looked at, handed to the writer, answered after COMMIT.
+//! What becomes of a request of spans or log records: looked at, handed to the writer, answered after
+//! COMMIT.
 
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -10,7 +11,7 @@ use crate::{
     detect::{DetectSettings, Detector, Findings, OpenTraces as _, TraceKeys},
     metrics::{Metrics, RecordResult, Signal},
     otlp::{
-        Encoding, Limits, Refusal, answer,
+        Encoding, Limits, Records, Refusal, answer,
         export::{ExportService, Outcome},
         walk,
     },
@@ -18,11 +19,11 @@ use crate::{
     telemetry,
 };
 
-/// Why spans were rejected that detection had taken.
+/// Why records were rejected that detection had taken.
 const REFUSED_BY_DATABASE: &str = "refused_by_database";
 
-/// Takes the spans of requests.
-pub(super) struct Traces {
+/// Takes the spans and log records of requests.
+pub(super) struct Sink {
     pub(super) detect: DetectSettings,
     pub(super) limits: Limits,
     pub(super) open: Arc<OpenTraceSet>,
@@ -30,31 +31,31 @@ pub(super) struct Traces {
     pub(super) metrics: Arc<Metrics>,
     /// The database, when other processes write to it too.
     pub(super) shared_with: Option<SharedStore>,
-    /// That log records arrive is told once.
-    pub(super) logs_seen: Once,
 }
 
-impl ExportService for Traces {
+impl ExportService for Sink {
     fn is_full(&self) -> bool {
         self.queue.is_full()
     }
 
     async fn export(&self, signal: answer::Signal, body: Bytes, encoding: Encoding) -> Outcome {
-        if signal == answer::Signal::Logs {
-            self.logs_seen.call_once(|| {
-                tracing::info!("a client sends logs: they are answered and not kept");
-            });
-            return Outcome::Accepted;
-        }
+        let records = match signal {
+            answer::Signal::Traces => Records::Spans,
+            answer::Signal::Logs => Records::Logs,
+            // They are nobody's to keep.
+            answer::Signal::Metrics => return Outcome::Accepted,
+        };
         if !self.queue.is_available() {
             return unavailable(&NotTaken::Unavailable.to_string());
         }
-        if let Some(store) = &self.shared_with
+        // A log record is looked at wherever it stands.
+        if records == Records::Spans
+            && let Some(store) = &self.shared_with
             && let Err(outcome) = self.learn_open_traces(store, &body, encoding).await
         {
             return outcome;
         }
-        let (findings, place) = match self.look_at(&body, encoding) {
+        let (findings, place) = match self.look_at(records, &body, encoding) {
             Ok(found) => found,
             Err(outcome) => return outcome,
         };
@@ -65,12 +66,17 @@ impl ExportService for Traces {
             records.receive(Signal::Spans, findings.own_spans);
             records.settle(Signal::Spans, RecordResult::NotError, findings.own_spans);
         }
-        let Some(spans) = Unsettled::received(&self.metrics, findings.spans) else {
+        let Some(unsettled) = Unsettled::received(&self.metrics, records, findings.records) else {
             if findings.own_spans > 0 {
                 telemetry::note_own_spans();
             }
             return Outcome::Accepted;
         };
+        if findings.digest.is_none() {
+            // Log records without an exception: there is nothing to write.
+            unsettled.settle_as_no_errors();
+            return Outcome::Accepted;
+        }
         let rejected = findings.rejected.clone();
         // Open before COMMIT: what other requests bring of these traces meanwhile is looked at too.
         self.open
@@ -82,22 +88,22 @@ impl ExportService for Traces {
         };
         match outcome {
             Ok(commit::Outcome::Committed(tally)) => {
-                spans.settle(tally, &rejected);
-                answer_committed(tally, &rejected)
+                unsettled.settle(tally, &rejected);
+                answer_committed(records, tally, &rejected)
             }
             Ok(commit::Outcome::Unavailable(message)) => {
                 tracing::debug!(message, "a request was not committed");
                 unavailable("the database could not commit the request; send it again")
             }
             Ok(commit::Outcome::Refused(message)) => {
-                let rejected = spans.refuse();
+                let rejected = unsettled.refuse();
                 Outcome::Partial {
                     rejected,
                     message: format!("the database refuses the request: {message}"),
                 }
             }
             Ok(other) => {
-                tracing::error!(outcome = ?other, "the writer gave an answer that is none for spans");
+                tracing::error!(outcome = ?other, "the writer gave an answer that is none for telemetry");
                 unavailable("the request was not committed; send it again")
             }
             Err(_) => unavailable(&NotTaken::Stopping.to_string()),
@@ -115,17 +121,27 @@ impl ExportService for Traces {
     }
 }
 
-impl Traces {
+impl Sink {
     /// What the request comes down to, with its place in the queue: a request of failed spans takes
     /// memory before it can be handed over.
-    fn look_at(&self, body: &[u8], encoding: Encoding) -> Result<(Findings, Place), Outcome> {
+    fn look_at(
+        &self,
+        records: Records,
+        body: &[u8],
+        encoding: Encoding,
+    ) -> Result<(Findings, Place), Outcome> {
         let open = self.open.read();
         let mut place = self.queue.reserve();
-        let mut detector = Detector::new(&self.detect, clock::now(), &open).within(&mut place);
-        walk(body, encoding, &self.limits, &mut detector).map_err(refused)?;
-        let spans = detector.spans();
+        let now = clock::now();
+        let detector = match records {
+            Records::Spans => Detector::new(&self.detect, now, &open),
+            Records::Logs => Detector::of_logs(&self.detect, now, &open, body),
+        };
+        let mut detector = detector.within(&mut place);
+        walk(records, body, encoding, &self.limits, &mut detector).map_err(refused)?;
+        let count = detector.records();
         let Some(findings) = detector.finish() else {
-            drop(Unsettled::received(&self.metrics, spans));
+            drop(Unsettled::received(&self.metrics, records, count));
             return Err(Outcome::Busy(NotTaken::Full.to_string()));
         };
         self.metrics.process.scrub(findings.scrubbed);
@@ -141,7 +157,7 @@ impl Traces {
         encoding: Encoding,
     ) -> Result<(), Outcome> {
         let mut keys = TraceKeys::default();
-        walk(body, encoding, &self.limits, &mut keys).map_err(refused)?;
+        walk(Records::Spans, body, encoding, &self.limits, &mut keys).map_err(refused)?;
         let mut keys = keys.into_sorted();
         {
             let open = self.open.read();
@@ -178,20 +194,36 @@ impl Traces {
     }
 }
 
-/// The spans of a request between being received and being settled. Whoever stops waiting for the
+/// The records of a request between being received and being settled. Whoever stops waiting for the
 /// commit leaves them unacknowledged.
 struct Unsettled<'a> {
     metrics: &'a Metrics,
-    spans: u64,
+    signal: Signal,
+    count: u64,
 }
 
 impl<'a> Unsettled<'a> {
-    fn received(metrics: &'a Metrics, spans: u64) -> Option<Self> {
-        metrics.process.records.receive(Signal::Spans, spans);
-        (spans > 0).then_some(Self { metrics, spans })
+    fn received(metrics: &'a Metrics, records: Records, count: u64) -> Option<Self> {
+        let signal = match records {
+            Records::Spans => Signal::Spans,
+            Records::Logs => Signal::Logs,
+        };
+        metrics.process.records.receive(signal, count);
+        (count > 0).then_some(Self {
+            metrics,
+            signal,
+            count,
+        })
     }
 
-    /// Committed: each span has its result, each rejected one its reason.
+    /// Nothing among them failed.
+    fn settle_as_no_errors(mut self) {
+        let count = std::mem::take(&mut self.count);
+        let records = &self.metrics.process.records;
+        records.settle(self.signal, RecordResult::NotError, count);
+    }
+
+    /// Committed: each record has its result, each rejected one its reason.
     fn settle(mut self, tally: Tally, reasons: &[(&'static str, u64)]) {
         let records = &self.metrics.process.records;
         for (result, count) in [
@@ -200,43 +232,40 @@ impl<'a> Unsettled<'a> {
             (RecordResult::Duplicate, tally.duplicate),
             (RecordResult::NotError, tally.not_error),
         ] {
-            records.settle(Signal::Spans, result, count);
+            records.settle(self.signal, result, count);
         }
         let mut by_the_database = tally.rejected;
         for (reason, count) in reasons {
-            records.reject(Signal::Spans, reason, *count);
+            records.reject(self.signal, reason, *count);
             by_the_database = by_the_database.saturating_sub(*count);
         }
         if by_the_database > 0 {
-            records.reject(Signal::Spans, REFUSED_BY_DATABASE, by_the_database);
+            records.reject(self.signal, REFUSED_BY_DATABASE, by_the_database);
         }
-        self.spans = 0;
+        self.count = 0;
     }
 
-    /// The database will never take it. Returns how many spans that is.
+    /// The database will never take it. Returns how many records that is.
     fn refuse(mut self) -> u64 {
-        let spans = std::mem::take(&mut self.spans);
+        let count = std::mem::take(&mut self.count);
         let records = &self.metrics.process.records;
-        records.reject(Signal::Spans, REFUSED_BY_DATABASE, spans);
-        spans
+        records.reject(self.signal, REFUSED_BY_DATABASE, count);
+        count
     }
 }
 
 impl Drop for Unsettled<'_> {
     fn drop(&mut self) {
-        if self.spans > 0 {
-            self.metrics.process.records.settle(
-                Signal::Spans,
-                RecordResult::Unacknowledged,
-                self.spans,
-            );
+        if self.count > 0 {
+            let records = &self.metrics.process.records;
+            records.settle(self.signal, RecordResult::Unacknowledged, self.count);
         }
     }
 }
 
 /// A request that is sent again is told the same of spans with bad ids, which are found in it again.
 /// Of those that the database refused it is told once: the ledger keeps nothing but the request's name.
-fn answer_committed(tally: Tally, reasons: &[(&'static str, u64)]) -> Outcome {
+fn answer_committed(records: Records, tally: Tally, reasons: &[(&'static str, u64)]) -> Outcome {
     if tally.rejected == 0 {
         return Outcome::Accepted;
     }
@@ -251,9 +280,13 @@ fn answer_committed(tally: Tally, reasons: &[(&'static str, u64)]) -> Outcome {
             tally.rejected - named
         ));
     }
+    let what = match records {
+        Records::Spans => "spans",
+        Records::Logs => "log records",
+    };
     Outcome::Partial {
         rejected: tally.rejected,
-        message: format!("spans rejected: {}; the rest is stored", causes.join(", ")),
+        message: format!("{what} rejected: {}; the rest is stored", causes.join(", ")),
     }
 }
 
