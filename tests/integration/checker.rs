@@ -133,7 +133,8 @@ impl Checker {
         let mut stored = self
             .texts(
                 "SELECT error_message || '|' || endpoint || '|' || method || '|' || \
-                 COALESCE(CAST(status_code AS TEXT), '') || '|' || user_id || '|' || CAST(severity AS TEXT) \
+                 COALESCE(CAST(status_code AS TEXT), '') || '|' || \
+                 COALESCE(user_id, '') || '|' || CAST(severity AS TEXT) \
                  FROM api_errors",
             )
             .await;
@@ -195,7 +196,7 @@ impl Checker {
                 "groups counted as new, less those that are there",
                 "SELECT CAST(COALESCE(SUM(value), 0) AS BIGINT) - (SELECT COUNT(*) FROM error_groups) \
                  FROM metric_totals WHERE family = 'redspan_error_groups_new_total'",
-                0,
+                truth.regrouped,
             ),
             (
                 "durations counted, less requests",

@@ -296,8 +296,8 @@ fn as_far_as(expected: &Value, found: &Value) -> Value {
 fn row_of_reference(row: &reference::Row) -> Value {
     json!({
         "serviceName": row.service_name,
-        "traceId": row.trace_id,
-        "spanId": row.span_id,
+        "traceId": Some(&row.trace_id).filter(|id| !id.is_empty()),
+        "spanId": Some(&row.span_id).filter(|id| !id.is_empty()),
         "environment": row.environment,
         "serviceVersion": row.service_version,
         "endpoint": row.endpoint,

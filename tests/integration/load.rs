@@ -20,6 +20,8 @@ pub struct Truth {
     pub requests: i64,
     /// Failed ones.
     pub failed_requests: i64,
+    /// Groups that were new until more was known of their only error.
+    pub regrouped: i64,
 }
 
 /// One request and what it must come to.

@@ -12,6 +12,7 @@ mod generate;
 mod grpc;
 mod limits;
 mod load;
+mod logs;
 mod lost_commit;
 mod memory;
 mod metrics;

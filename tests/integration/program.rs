@@ -238,14 +238,16 @@ impl Samples {
             .sum()
     }
 
-    /// That each span received has one result.
+    /// That each span and each log record received has one result.
     pub fn assert_balanced(&self) {
-        let received = self.sum("redspan_records_received_total", &["signal=\"spans\""]);
-        let results = self.sum("redspan_records_total", &["signal=\"spans\""]);
-        assert!(
-            (received - results).abs() < 0.5,
-            "received {received}, results {results}: {self:#?}"
-        );
+        for signal in ["signal=\"spans\"", "signal=\"logs\""] {
+            let received = self.sum("redspan_records_received_total", &[signal]);
+            let results = self.sum("redspan_records_total", &[signal]);
+            assert!(
+                (received - results).abs() < 0.5,
+                "{signal}: received {received}, results {results}: {self:#?}"
+            );
+        }
     }
 
     /// The series that count data, which go on across restarts.

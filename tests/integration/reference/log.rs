@@ -18,7 +18,7 @@ pub(super) enum Gravity {
 }
 
 /// The record in the words of a span: what it would say if it stood alone.
-pub(super) fn in_words_of_a_span(record: &LogRecord) -> Sent {
+pub(super) fn in_words_of_a_span(logger: &str, record: &LogRecord) -> Sent {
     let body = record.body.as_ref().and_then(|body| body.value.as_ref());
     let message = match body {
         Some(Value::StringValue(text)) => text.clone(),
@@ -27,10 +27,11 @@ pub(super) fn in_words_of_a_span(record: &LogRecord) -> Sent {
     Sent {
         trace_id: record.trace_id.clone(),
         span_id: record.span_id.clone(),
-        name: match record.event_name.as_str() {
-            "" => "log".to_owned(),
-            name => name.to_owned(),
-        },
+        name: [logger, &record.event_name, "log"]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default()
+            .to_owned(),
         kind: 1,
         end_time_unix_nano: match record.time_unix_nano {
             0 => record.observed_time_unix_nano,

@@ -105,24 +105,36 @@ pub fn expect(
         .iter()
         .flat_map(|request| &request.resource_logs)
         .flat_map(|of_resource| {
-            let records = of_resource.scope_logs.iter().flat_map(|it| &it.log_records);
-            records.map(|record| {
-                let words = log::in_words_of_a_span(record);
+            let records = of_resource.scope_logs.iter().flat_map(|of_scope| {
+                let logger = of_scope.scope.as_ref().map_or("", |scope| &scope.name);
+                let records = of_scope.log_records.iter();
+                records.map(move |record| (logger, record))
+            });
+            records.map(|(logger, record)| {
+                let mut words = log::in_words_of_a_span(logger, record);
+                if !is_id(&words.trace_id, 16) {
+                    words.trace_id.clear();
+                    words.span_id.clear();
+                }
                 (of_resource.resource.as_ref(), record, words)
             })
         })
         .collect();
     let mut rows = Vec::new();
+    let mut outside: Vec<Log<'_>> = Vec::new();
     for (resource, record, words) in &records {
         let Some(log) = Log::new(*resource, record, words, received_at_micros) else {
             continue;
         };
         if !is_id(&record.trace_id, 16) {
-            let logs = vec![log];
-            rows.extend(tree::rows(&Tree {
-                logs,
-                ..Tree::default()
-            }));
+            if !outside.iter().any(|other| other.is_same(&log)) {
+                outside.push(log.clone());
+                let logs = vec![log];
+                rows.extend(tree::rows(&Tree {
+                    logs,
+                    ..Tree::default()
+                }));
+            }
             continue;
         }
         let trace = (log.words.service_name(), record.trace_id.clone());

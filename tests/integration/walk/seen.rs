@@ -155,7 +155,7 @@ fn attributes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> SeenAttrib
         .collect()
 }
 
-fn value(of: &Value<'_>) -> SeenValue {
+pub fn value(of: &Value<'_>) -> SeenValue {
     match of {
         Value::Empty => SeenValue::Empty,
         Value::Str(text) => SeenValue::Str(text.to_vec()),
