@@ -228,3 +228,15 @@ fn run_java(kind: Kind, signal: &str) {
 fn a_java_application_with_the_lines_of_the_readme_is_told_exactly() {
     each_kind(|kind| run_java(kind, ""));
 }
+
+#[test]
+#[ignore = "minutes: tests/full.sh"]
+fn a_java_application_whose_exceptions_are_log_records_is_told_exactly() {
+    each_kind(|kind| run_java(kind, "logs"));
+}
+
+#[test]
+#[ignore = "minutes: tests/full.sh"]
+fn a_java_application_whose_exceptions_are_on_spans_and_in_log_records_is_told_exactly() {
+    each_kind(|kind| run_java(kind, "logs/dup"));
+}

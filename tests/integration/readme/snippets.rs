@@ -145,16 +145,14 @@ fn the_lines_for_a_collector_are_an_exporter_to_redspan() {
             .env("NODE_PATH", packages),
         block("yaml"),
     );
+    let pipeline = json!({"receivers": ["otlp"], "exporters": ["otlp_http/redspan"]});
     assert_eq!(
         serde_json::from_str::<Value>(&parsed).unwrap(),
         json!({
             "exporters": {
                 "otlp_http/redspan": {"endpoint": environment("OTEL_EXPORTER_OTLP_ENDPOINT")},
             },
-            "service": {"pipelines": {"traces": {
-                "receivers": ["otlp"],
-                "exporters": ["otlp_http/redspan"],
-            }}},
+            "service": {"pipelines": {"traces": pipeline, "logs": pipeline}},
         })
     );
 }
