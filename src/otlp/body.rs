@@ -56,8 +56,11 @@ pub enum Coding {
     Identity,
     /// RFC 1952, one member or several.
     Gzip,
-    /// The zlib format of RFC 1950, which HTTP calls deflate.
+    /// The zlib format of RFC 1950, which HTTP calls deflate; and RFC 1951 alone, which some clients
+    /// take that for.
     Deflate,
+    /// RFC 8878, one frame or several.
+    Zstd,
 }
 
 impl Coding {
@@ -75,8 +78,10 @@ impl Coding {
             Some(Self::Identity)
         } else if is("gzip") || is("x-gzip") {
             Some(Self::Gzip)
-        } else if is("deflate") {
+        } else if is("deflate") || is("zlib") {
             Some(Self::Deflate)
+        } else if is("zstd") {
+            Some(Self::Zstd)
         } else {
             None
         }

@@ -148,7 +148,7 @@ impl<T: ExportService> Inner<T> {
         }
         let mut answer = answer::refused(status, advice);
         if mistake == Mistake::Coding {
-            let known = HeaderValue::from_static("identity,gzip,deflate");
+            let known = HeaderValue::from_static("identity,gzip,zstd,deflate");
             answer.headers_mut().insert(GRPC_ACCEPT_ENCODING, known);
         }
         answer.map(Either::Left)

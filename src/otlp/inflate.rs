@@ -4,6 +4,7 @@ use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
 use libdeflater::{DecompressionError, Decompressor};
+use zstd_safe::zstd_sys::ZSTD_ErrorCode;
 
 use super::body::{BodyError, Buffer, Coding};
 use super::budget::Budget;
@@ -13,6 +14,9 @@ const MAX_RATIO: usize = 1_032;
 
 /// The least that is made room for.
 const MIN_BYTES: usize = 1_024;
+
+/// What zstd needs beside the memory of the result.
+const ZSTD_CONTEXT_BYTES: usize = 160 * 1_024;
 
 /// Undoes a coding. The result, too, is within the budget.
 ///
@@ -30,12 +34,45 @@ pub fn inflate(
         Coding::Gzip => inflate_gzip(wire.as_ref(), limit_bytes, budget),
         Coding::Deflate => {
             let guess = wire.as_ref().len().saturating_mul(8);
+            let is_zlib = has_zlib_header(wire.as_ref());
             inflate_at_once(wire.as_ref(), guess, limit_bytes, budget, |wire, out| {
-                Decompressor::new().zlib_decompress(wire, out)
+                let mut decompressor = Decompressor::new();
+                if is_zlib {
+                    decompressor.zlib_decompress(wire, out)
+                } else {
+                    decompressor.deflate_decompress(wire, out)
+                }
             })?
             .ok_or(BodyError::Malformed("deflate (zlib)"))
         }
+        Coding::Zstd => inflate_zstd(wire.as_ref(), limit_bytes, budget),
     }
+}
+
+/// Whether data begins as RFC 1950 has it.
+fn has_zlib_header(wire: &[u8]) -> bool {
+    wire.first_chunk()
+        .is_some_and(|head| head[0] & 0xf == 8 && u16::from_be_bytes(*head) % 31 == 0)
+}
+
+/// Straight into the memory of the result: there is no window, whatever the frames ask for.
+fn inflate_zstd(wire: &[u8], limit_bytes: usize, budget: &Budget) -> Result<Buffer, BodyError> {
+    let mut context = budget.reservation();
+    context.cover(ZSTD_CONTEXT_BYTES)?;
+    // The size that the first frame states is a hint for memory, no more.
+    let stated = zstd_safe::get_frame_content_size(wire).ok().flatten();
+    let hint = stated.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let hint = hint.unwrap_or(wire.len().saturating_mul(8));
+    inflate_at_once(wire, hint, limit_bytes, budget, |wire, out| {
+        zstd_safe::decompress(out, wire).map_err(|code| {
+            if zstd_safe::is_error_kind(code, ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall) {
+                DecompressionError::InsufficientSpace
+            } else {
+                DecompressionError::BadData
+            }
+        })
+    })?
+    .ok_or(BodyError::Malformed("zstd"))
 }
 
 fn inflate_gzip(wire: &[u8], limit_bytes: usize, budget: &Budget) -> Result<Buffer, BodyError> {
@@ -127,7 +164,8 @@ mod tests {
     use std::io::Write;
 
     use flate2::Compression;
-    use flate2::write::{GzEncoder, ZlibEncoder};
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+    use zstd_safe::{CCtx, InBuffer, OutBuffer};
 
     use super::*;
 
@@ -137,6 +175,29 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(text).expect("memory");
         encoder.finish().expect("memory")
+    }
+
+    fn zstd(text: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(zstd_safe::compress_bound(text.len()));
+        zstd_safe::compress(&mut wire, text, 3).expect("room");
+        wire
+    }
+
+    /// As a client that begins before it knows how much there will be: the frame states no size.
+    fn streamed_zstd(text: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(zstd_safe::compress_bound(text.len()) + 64);
+        let mut stream = CCtx::create();
+        let mut output = OutBuffer::around(&mut wire);
+        let mut input = InBuffer::around(text);
+        while input.pos() < text.len() {
+            stream
+                .compress_stream(&mut output, &mut input)
+                .expect("room");
+        }
+        assert_eq!(stream.end_stream(&mut output), Ok(0));
+        let stated = zstd_safe::get_frame_content_size(&wire).ok().flatten();
+        assert_eq!(stated, text.is_empty().then_some(0));
+        wire
     }
 
     fn inflated(wire: &[u8], coding: Coding) -> Result<Vec<u8>, BodyError> {
@@ -233,6 +294,71 @@ mod tests {
         let wire = encoder.finish().expect("memory");
         assert_eq!(inflated(&wire, Coding::Deflate), Ok(vec![5; 30_000]));
         assert!(inflated(&wire[..wire.len() - 1], Coding::Deflate).is_err());
+    }
+
+    #[test]
+    fn deflate_without_its_header_is_inflated_too() {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&vec![5; 30_000]).expect("memory");
+        let wire = encoder.finish().expect("memory");
+        assert_eq!(inflated(&wire, Coding::Deflate), Ok(vec![5; 30_000]));
+    }
+
+    #[test]
+    fn every_frame_of_zstd_is_inflated_whether_its_size_is_stated_or_not() {
+        for size in [0, 1, 1_000, 100_000, LIMIT_BYTES] {
+            let text: Vec<u8> = (0..=250_u8).cycle().take(size).collect();
+            assert_eq!(inflated(&zstd(&text), Coding::Zstd), Ok(text.clone()));
+            assert_eq!(inflated(&streamed_zstd(&text), Coding::Zstd), Ok(text));
+        }
+        let two = [zstd(b"one"), streamed_zstd(b"two")].concat();
+        assert_eq!(inflated(&two, Coding::Zstd), Ok(b"onetwo".to_vec()));
+    }
+
+    #[test]
+    fn zstd_has_the_limit_over_all_frames() {
+        let bomb = vec![0; LIMIT_BYTES + 1];
+        let half = zstd(&bomb[..LIMIT_BYTES / 2]);
+        for wire in [
+            zstd(&bomb),
+            streamed_zstd(&bomb),
+            [&half[..], &half, &zstd(b"x")].concat(),
+        ] {
+            assert!(wire.len() < 1_000);
+            assert!(matches!(
+                inflated(&wire, Coding::Zstd),
+                Err(BodyError::TooLarge { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn zstd_that_is_cut_off_is_malformed() {
+        let whole = zstd(b"some text that is long enough to be cut");
+        for end in 1..whole.len() {
+            assert_eq!(
+                inflated(&whole[..end], Coding::Zstd),
+                Err(BodyError::Malformed("zstd")),
+                "cut at {end}"
+            );
+        }
+        let mut other = whole;
+        *other.last_mut().expect("a byte") ^= 1;
+        other.extend_from_slice(b"more");
+        assert_eq!(
+            inflated(&other, Coding::Zstd),
+            Err(BodyError::Malformed("zstd"))
+        );
+    }
+
+    #[test]
+    fn zstd_counts_what_it_needs_itself() {
+        let budget = Budget::new(2 * super::super::budget::STEP_BYTES);
+        let mut buffer = Buffer::empty(&budget);
+        let wire = zstd(b"small");
+        buffer.append(&wire, wire.len()).expect("room");
+        let result = inflate(buffer, Coding::Zstd, LIMIT_BYTES, &budget);
+        assert!(matches!(result, Err(BodyError::BudgetFull(_))));
     }
 
     #[test]

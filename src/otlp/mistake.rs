@@ -83,7 +83,7 @@ impl Mistake {
                  OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
             }
             Self::Coding => {
-                "of compressions only gzip and deflate are known here: set \
+                "of compressions only gzip, zstd and deflate are known here: set \
                  OTEL_EXPORTER_OTLP_COMPRESSION=gzip, or compression: gzip in a Collector"
             }
             Self::NoPath => {

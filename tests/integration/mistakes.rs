@@ -132,7 +132,7 @@ fn what_is_sent_wrongly_to_the_otlp_port_is_answered_and_logged_with_what_to_set
         ),
         (
             Export {
-                content_encoding: "zstd",
+                content_encoding: "snappy",
                 ..EXPORT
             },
             415,

@@ -119,7 +119,11 @@ async fn every_compression_that_is_offered_is_undone() {
     let server = started().await;
     let channel = server.channel().await;
     let sent = spans(100_000);
-    for coding in [CompressionEncoding::Gzip, CompressionEncoding::Deflate] {
+    for coding in [
+        CompressionEncoding::Gzip,
+        CompressionEncoding::Zstd,
+        CompressionEncoding::Deflate,
+    ] {
         let mut client = TraceServiceClient::new(channel.clone()).send_compressed(coding);
         client.export(sent.clone()).await.unwrap();
         let taken = server.told.taken.lock().unwrap().pop().unwrap();

@@ -185,7 +185,7 @@ async fn an_unknown_compression_or_method_is_not_implemented() {
     let answer = client.send(TRACES, &snappy, framed(1, b"x")).await;
     assert_eq!(answer.code(), "12");
     let known = answer.header("grpc-accept-encoding");
-    assert_eq!(known, Some("identity,gzip,deflate"));
+    assert_eq!(known, Some("identity,gzip,zstd,deflate"));
     // The message's flag says whether it is compressed.
     let gzip = [GRPC, ("grpc-encoding", "gzip")];
     let answer = client.send(TRACES, &gzip, framed(0, b"x")).await;
