@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, trace_service_client::TraceServiceClient,
 };
@@ -9,9 +10,11 @@ use prost::Message;
 use tonic::{Status, codec::CompressionEncoding, transport::Endpoint};
 
 use super::{
-    databases::{Database, each_kind},
+    databases::{Database, Kind, each_kind},
     exactly_once::assert_holds,
+    http2::{GRPC, Raw, TRACES, answer, framed},
     load::{self, Sent, Truth},
+    memory::{is_release, peak_kib, zipped},
     program::Program,
 };
 
@@ -64,4 +67,61 @@ fn a_request_in_which_the_process_dies_is_counted_once_however_it_is_sent_again(
         }
         assert_holds(&database, &truth);
     });
+}
+
+/// Connections of a flood, each with as many requests at once as one may have.
+const CONNECTIONS: usize = 100;
+const STREAMS: usize = 64;
+
+#[test]
+fn bombs_and_floods_over_grpc_cost_less_than_256_mebibytes() {
+    if !is_release() {
+        return;
+    }
+    let database = Database::new(Kind::Sqlite);
+    let program = Program::start(&database.url, &[]);
+    let zeros = vec![0; 200 << 20];
+    let mut zstd = Vec::with_capacity(zstd_safe::compress_bound(zeros.len()));
+    zstd_safe::compress(&mut zstd, &zeros, 3).unwrap();
+    let cases = [
+        ("gzip", framed(1, &zipped(&zeros)), true),
+        ("zstd", framed(1, &zstd), true),
+        // A message of the largest size of which no more comes.
+        (
+            "identity",
+            framed(0, &zeros[..8 << 20])[..32_000].to_vec(),
+            false,
+        ),
+    ];
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for (coding, body, is_whole) in cases {
+        runtime.block_on(flood(program.grpc, coding, body.into(), is_whole));
+        let peak = peak_kib(&program);
+        assert!(peak < 256 * 1_024, "{coding}: {peak} KiB");
+    }
+    let request = load::whole_traces("shop", 0, 8);
+    export(program.grpc, &request).unwrap();
+}
+
+/// All requests at once; what is whole is answered.
+async fn flood(grpc: SocketAddr, coding: &str, body: Bytes, is_whole: bool) {
+    let mut clients = Vec::new();
+    let mut answers = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut client = Raw::connect(grpc).await;
+        for _ in 0..STREAMS {
+            let headers = [GRPC, ("grpc-encoding", coding)];
+            let (response, mut sending) = client.begin(TRACES, &headers).await;
+            // It may be refused before it has come.
+            drop(sending.send_data(body.clone(), is_whole));
+            answers.push((response, sending));
+        }
+        clients.push(client);
+    }
+    if is_whole {
+        for (response, _sending) in answers {
+            let answer = answer(response).await;
+            assert!(matches!(answer.code(), "8" | "14"), "{}", answer.code());
+        }
+    }
 }

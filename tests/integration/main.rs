@@ -10,6 +10,7 @@ mod fixtures;
 
 mod generate;
 mod grpc;
+mod http2;
 mod limits;
 mod load;
 mod logs;

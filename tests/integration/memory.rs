@@ -284,7 +284,7 @@ fn entries_with_headers() -> Vec<u8> {
     body
 }
 
-fn zipped(body: &[u8]) -> Vec<u8> {
+pub fn zipped(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(body).unwrap();
     encoder.finish().unwrap()
@@ -309,7 +309,7 @@ fn send_by(agent: &ureq::Agent, program: &Program, media_type: &str, body: &[u8]
 }
 
 /// The most memory that the process has had resident.
-fn peak_kib(program: &Program) -> u64 {
+pub fn peak_kib(program: &Program) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
     let line = status
         .lines()
@@ -319,7 +319,7 @@ fn peak_kib(program: &Program) -> u64 {
 }
 
 /// The figures are those of the program that users run, not of a debug build.
-fn is_release() -> bool {
+pub fn is_release() -> bool {
     let is_release = std::env::var_os("REDSPAN_BIN").is_some();
     if !is_release {
         skipped("bounds on memory (REDSPAN_BIN names no release build; tests/run.sh makes one)");

@@ -4,23 +4,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::{ResponseFuture, SendRequest};
-use h2::{Reason, RecvStream, SendStream};
-use hyper::{HeaderMap, Request, Response};
+use h2::Reason;
 use redspan::otlp::export::{self, Outcome};
 use redspan::server::{self, Limits};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 
 use super::{LONG, PROTOBUF, Server, start_grpc, until};
+use crate::http2::{GRPC, Raw, TRACES, answer, framed};
 
 /// As long as it takes to run out of time.
 const SHORT: Duration = Duration::from_millis(150);
 
-const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
-
-const GRPC: (&str, &str) = ("content-type", "application/grpc");
 
 async fn started() -> Server {
     with_limits(|_| {}).await
@@ -32,106 +26,10 @@ async fn with_limits(change: impl FnOnce(&mut Limits)) -> Server {
     start_grpc(export::Settings::default(), settings).await
 }
 
-/// A client of HTTP/2 that knows nothing of gRPC.
-struct Raw {
-    sender: SendRequest<Bytes>,
-    /// Ends with the connection.
-    connection: JoinHandle<Result<(), h2::Error>>,
-}
-
-impl Raw {
-    async fn connect(server: &Server) -> Self {
-        Self::with_window(server, 65_535).await
-    }
-
-    /// One that takes so many bytes of an answer and no more.
-    async fn with_window(server: &Server, bytes: u32) -> Self {
-        let stream = TcpStream::connect(server.address).await.unwrap();
-        let (sender, connection) = h2::client::Builder::new()
-            .initial_window_size(bytes)
-            .handshake(stream)
-            .await
-            .unwrap();
-        Self {
-            sender,
-            connection: tokio::spawn(connection),
-        }
-    }
-
-    /// A request whose body goes on.
-    async fn begin(
-        &mut self,
-        path: &str,
-        headers: &[(&str, &str)],
-    ) -> (ResponseFuture, SendStream<Bytes>) {
-        let mut request = Request::post(format!("http://redspan{path}"));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.sender = self.sender.clone().ready().await.unwrap();
-        let request = request.body(()).unwrap();
-        self.sender.send_request(request, false).unwrap()
-    }
-
-    async fn send(&mut self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        let (response, mut sending) = self.begin(path, headers).await;
-        sending.send_data(body.into(), true).unwrap();
-        answer(response).await
-    }
-
-    async fn ended(self) {
-        drop(self.sender);
-        let ended = tokio::time::timeout(LONG, self.connection).await;
-        // With which words is the library's affair.
-        drop(ended.expect("the server ends the connection").unwrap());
-    }
-}
-
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    trailers: HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let value = self.headers.get(name).or_else(|| self.trailers.get(name));
-        value.map(|value| value.to_str().unwrap())
-    }
-
-    fn code(&self) -> &str {
-        self.header("grpc-status").expect("a status of gRPC")
-    }
-}
-
-async fn answer(response: ResponseFuture) -> Answer {
-    let response = tokio::time::timeout(LONG, response).await;
-    let response: Response<RecvStream> = response.expect("an answer").unwrap();
-    let (head, mut receiving) = response.into_parts();
-    let mut body = Vec::new();
-    while let Some(data) = receiving.data().await {
-        body.extend_from_slice(&data.unwrap());
-    }
-    let trailers = receiving.trailers().await.unwrap().unwrap_or_default();
-    Answer {
-        status: head.status.as_u16(),
-        headers: head.headers,
-        trailers,
-        body,
-    }
-}
-
-/// A message as it stands in a stream.
-fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-    [&[flag], &length[..], message].concat()
-}
-
 #[tokio::test]
 async fn an_answer_is_a_message_and_its_trailers() {
     let server = started().await;
-    let mut client = Raw::connect(&server).await;
+    let mut client = Raw::connect(server.address).await;
     let answer = client.send(TRACES, &[GRPC], framed(0, b"")).await;
     assert_eq!((answer.status, &answer.body[..]), (200, &[0; 5][..]));
     assert_eq!(answer.header("content-type"), Some("application/grpc"));
@@ -141,7 +39,7 @@ async fn an_answer_is_a_message_and_its_trailers() {
 #[tokio::test]
 async fn what_is_not_one_whole_message_is_refused() {
     let server = started().await;
-    let mut client = Raw::connect(&server).await;
+    let mut client = Raw::connect(server.address).await;
     let whole = framed(0, b"whole");
     for body in [
         Vec::new(),
@@ -170,7 +68,7 @@ async fn what_is_not_one_whole_message_is_refused() {
 #[tokio::test]
 async fn a_stated_length_over_the_limit_is_refused_before_the_message_comes() {
     let server = started().await;
-    let mut client = Raw::connect(&server).await;
+    let mut client = Raw::connect(server.address).await;
     let (response, mut sending) = client.begin(TRACES, &[GRPC]).await;
     let prefix = vec![0, 0xff, 0xff, 0xff, 0xff];
     sending.send_data(prefix.into(), false).unwrap();
@@ -180,7 +78,7 @@ async fn a_stated_length_over_the_limit_is_refused_before_the_message_comes() {
 #[tokio::test]
 async fn an_unknown_compression_or_method_is_not_implemented() {
     let server = started().await;
-    let mut client = Raw::connect(&server).await;
+    let mut client = Raw::connect(server.address).await;
     let snappy = [GRPC, ("grpc-encoding", "snappy")];
     let answer = client.send(TRACES, &snappy, framed(1, b"x")).await;
     assert_eq!(answer.code(), "12");
@@ -206,7 +104,7 @@ async fn who_does_not_speak_grpc_is_told_so_in_http() {
     let advice = "set OTEL_EXPORTER_OTLP_ENDPOINT to the port for OTLP over HTTP (4318, \
                   otlp.http.listen), or OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
     let json = ("content-type", "application/json");
-    let mut client = Raw::connect(&server).await;
+    let mut client = Raw::connect(server.address).await;
     let answer = client.send("/v1/traces", &[json], b"{}".to_vec()).await;
     assert_eq!(answer.status, 415);
     let body = String::from_utf8(answer.body).unwrap();
@@ -236,7 +134,7 @@ async fn a_client_of_tls_is_counted() {
 #[tokio::test]
 async fn a_message_that_trickles_is_worth_another_try() {
     let server = with_limits(|limits| limits.request_read = SHORT).await;
-    let mut client = Raw::connect(&server).await;
+    let mut client = Raw::connect(server.address).await;
     for path in [TRACES, METRICS] {
         let (response, mut sending) = client.begin(path, &[GRPC]).await;
         sending.send_data(vec![0, 0, 0].into(), false).unwrap();
@@ -249,11 +147,11 @@ async fn a_message_that_trickles_is_worth_another_try() {
 async fn a_silent_connection_is_ended_and_one_with_a_request_is_not() {
     let server = with_limits(|limits| limits.idle = SHORT).await;
     server.hold(true);
-    let mut busy = Raw::connect(&server).await;
+    let mut busy = Raw::connect(server.address).await;
     let (response, mut sending) = busy.begin(TRACES, &[GRPC]).await;
     sending.send_data(framed(0, b"").into(), true).unwrap();
     until(|| server.taken() == 1).await;
-    Raw::connect(&server).await.ended().await;
+    Raw::connect(server.address).await.ended().await;
     server.hold(false);
     assert_eq!(answer(response).await.code(), "0");
     busy.ended().await;
@@ -269,7 +167,7 @@ async fn who_says_nothing_at_all_is_cut_off() {
 #[tokio::test]
 async fn who_does_not_take_an_answer_is_cut_off() {
     let server = with_limits(|limits| limits.answer_write = SHORT).await;
-    let mut client = Raw::with_window(&server, 0).await;
+    let mut client = Raw::with_window(server.address, 0).await;
     let (_response, mut sending) = client.begin(TRACES, &[GRPC]).await;
     sending.send_data(framed(0, b"").into(), true).unwrap();
     client.ended().await;
@@ -279,7 +177,7 @@ async fn who_does_not_take_an_answer_is_cut_off() {
 #[tokio::test]
 async fn too_many_requests_at_once_are_worth_another_try() {
     let server = with_limits(|limits| limits.connections = 2).await;
-    let mut client = Raw::connect(&server).await;
+    let mut client = Raw::connect(server.address).await;
     let (first, mut sending) = client.begin(TRACES, &[GRPC]).await;
     let (_second, _sending) = client.begin(TRACES, &[GRPC]).await;
     let (third, _more) = client.begin(TRACES, &[GRPC]).await;
@@ -298,7 +196,7 @@ async fn a_stop_does_not_wait_for_who_is_silent() {
     };
     let server = start_grpc(export::Settings::default(), settings).await;
     // One that answers the goodbye, one that never will, and one that has said nothing yet.
-    let polite = Raw::connect(&server).await;
+    let polite = Raw::connect(server.address).await;
     let mut deaf = server.connect().await;
     deaf.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .await;
@@ -314,7 +212,7 @@ async fn a_stop_does_not_wait_for_who_is_silent() {
 async fn a_panic_cancels_the_request_and_others_go_on() {
     let server = started().await;
     server.will_panic();
-    let mut client = Raw::connect(&server).await;
+    let mut client = Raw::connect(server.address).await;
     let (response, mut sending) = client.begin(TRACES, &[GRPC]).await;
     sending.send_data(framed(0, b"").into(), true).unwrap();
     let error = response.await.unwrap_err();
