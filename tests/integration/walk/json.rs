@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use prost::Message;
 use redspan::otlp::{Encoding, Refusal, SpanKind, StatusCode};
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use super::oracle::{AnyValue, KeyValue, OneValue, Request};
 use super::seen::{Bytes, Seen, SeenSpan, SeenValue, see, see_json};
@@ -275,6 +276,73 @@ fn fields_of_a_span_are_read_in_every_form_that_proto3_json_has() {
         ..SeenSpan::default()
     };
     assert_eq!(read, expected);
+}
+
+/// Every field that there is.
+const WHOLE: &str = r#"{"resourceSpans":[{"schemaUrl":"s",
+    "resource":{"attributes":[{"key":"a","value":{"stringValue":"b"}}],"droppedAttributesCount":1},
+    "scopeSpans":[{"schemaUrl":"s",
+        "scope":{"name":"n","version":"v","attributes":[{"key":"a","value":{"boolValue":true}}],
+            "droppedAttributesCount":1},
+        "spans":[{"traceId":"01","spanId":"02","parentSpanId":"03","traceState":"t","flags":1,
+            "name":"n","kind":2,"startTimeUnixNano":"1","endTimeUnixNano":"2",
+            "attributes":[
+                {"key":"a","value":{"intValue":"1"}},
+                {"key":"b","value":{"doubleValue":1.5}},
+                {"key":"c","value":{"bytesValue":"AQ=="}},
+                {"key":"d","value":{"arrayValue":{"values":[{"intValue":1}]}}},
+                {"key":"e","value":{"kvlistValue":{"values":[{"key":"f","value":{"intValue":1}}]}}}],
+            "droppedAttributesCount":1,
+            "events":[{"timeUnixNano":"3","name":"e","attributes":[{"key":"a","value":{}}],
+                "droppedAttributesCount":1}],
+            "droppedEventsCount":1,
+            "links":[{"traceId":"04","spanId":"05","traceState":"t","flags":1,"attributes":[],
+                "droppedAttributesCount":1}],
+            "droppedLinksCount":1,
+            "status":{"code":2,"message":"m"}}]}]}]}"#;
+
+/// The places of all fields, as JSON pointers to their objects and their names.
+fn fields(value: &Value, place: &str, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(object) => {
+            for (name, field) in object {
+                found.push((place.to_owned(), name.clone()));
+                fields(field, &format!("{place}/{name}"), found);
+            }
+        }
+        Value::Array(list) => {
+            for (index, item) in list.iter().enumerate() {
+                fields(item, &format!("{place}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_null_is_a_field_that_is_not_there() {
+    let whole: Value = serde_json::from_str(WHOLE).unwrap();
+    let mut places = Vec::new();
+    fields(&whole, "", &mut places);
+    assert_eq!(places.len(), 70);
+    let all = see_json(WHOLE).unwrap();
+    let mut told = 0;
+    for (place, name) in places {
+        let with = |change: fn(&mut Map<String, Value>, &str)| {
+            let mut request = whole.clone();
+            let object = request.pointer_mut(&place).and_then(Value::as_object_mut);
+            change(object.unwrap(), &name);
+            see_json(&request.to_string()).unwrap_or_else(|refusal| {
+                panic!("{refusal} without {name} of {place}");
+            })
+        };
+        let absent = with(|object, name| drop(object.remove(name)));
+        let null = with(|object, name| object[name] = Value::Null);
+        assert_eq!(null, absent, "{name} of {place}");
+        told += usize::from(absent != all);
+    }
+    // The others are of no use here, or as they are when they are not there.
+    assert!(told > 50, "{told}");
 }
 
 #[test]
