@@ -28,9 +28,10 @@ use super::connection::uri_bytes;
 use super::{Counts, Settings, report_panic};
 use crate::shutdown::Stop;
 
-/// What a client may send ahead of its being read, on one connection; of all of them together it
-/// is what a flood can take beside the budget of bodies.
-const WINDOW_BYTES: u32 = 128 * 1_024;
+/// What a client may send ahead of its being read, on one connection: as much as the protocol gives
+/// it from the start. Of all connections together it is what a flood can take beside the budget of
+/// bodies.
+const WINDOW_BYTES: u32 = 65_535;
 
 /// Requests at once on one connection. Clients wait with further ones.
 const STREAMS: u32 = 64;
