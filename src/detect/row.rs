@@ -36,6 +36,9 @@ const MAX_LINKS: usize = 32;
 const MAX_EARLIER: usize = 16;
 const MAX_EARLIER_BYTES: usize = 1024;
 
+/// Why errors with this row's fingerprint are one kind, in its context.
+const FINGERPRINT_BASIS: &str = "fingerprintBasis";
+
 /// Everything that a row can be made of.
 pub(super) struct Origin<'o, 'a> {
     /// The span; of a log record what a span would say in its place.
@@ -111,14 +114,15 @@ pub(super) fn build(
     let thrown_type = origin
         .exception
         .map(|exception| scrubber.text(&exception.type_name));
-    let fingerprint = Kind {
+    let basis = Kind {
         service_name: &origin.service.service_name,
         type_name: thrown_type.as_deref().unwrap_or(""),
         code: code.as_deref(),
         message: &message,
         stack: stack.as_deref().unwrap_or(""),
     }
-    .fingerprint();
+    .basis();
+    let fingerprint = basis.fingerprint();
 
     if origin.without_texts {
         shorten(&mut message, &mut stack, &mut truncated);
@@ -129,8 +133,10 @@ pub(super) fn build(
         truncated.push("context");
         Map::new()
     } else {
-        let left = MAX_ROW_BYTES.saturating_sub(texts + 8 * 1024);
-        context(origin, scope, share, left, &mut truncated, &mut scrubber)
+        let left = MAX_ROW_BYTES.saturating_sub(texts + 12 * 1024);
+        let mut context = context(origin, scope, share, left, &mut truncated, &mut scrubber);
+        context.insert(FINGERPRINT_BASIS.to_owned(), basis.shown().into());
+        context
     };
     truncated.dedup();
     if !truncated.is_empty() {

@@ -208,7 +208,8 @@ impl Show {
             trace(&mut text, trace_id, story, view);
         }
         if let Some(group) = &story.group {
-            section(&mut text, "group", &group_text(group, view.now));
+            let body = group_text(group, view.now) + &story::basis(error, width);
+            section(&mut text, "group", &body);
         }
         let json = [
             ("request headers", error.request_headers.as_ref()),
@@ -221,7 +222,7 @@ impl Show {
             }
         }
         for (name, value) in &error.context {
-            if !story::is_evidence(name) {
+            if !story::is_told(name) {
                 section(&mut text, &one_line(name), &story::values(value, width));
             }
         }

@@ -18,9 +18,30 @@ const LAST_LINES: usize = 10;
 /// Columns that are kept for the keys of values.
 const MAX_KEY_COLUMNS: usize = 40;
 
-/// Keys of the context that the tree tells.
-pub(super) fn is_evidence(key: &str) -> bool {
-    matches!(key, "evidence" | "evidenceOmitted")
+/// Keys of the context that the tree and the group tell.
+pub(super) fn is_told(key: &str) -> bool {
+    matches!(key, "evidence" | "evidenceOmitted" | "fingerprintBasis")
+}
+
+/// What the errors of a group have in common, a line each.
+pub(super) fn basis(error: &ApiError, width: usize) -> String {
+    let lines = error
+        .context
+        .get("fingerprintBasis")
+        .and_then(Value::as_array);
+    let lines: Vec<&str> = lines
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines = lines.iter().map(|line| {
+        let line = format!("  {}", one_line(line));
+        fit(&line, width).into_owned() + "\n"
+    });
+    "alike in\n".to_owned() + &lines.collect::<String>()
 }
 
 /// The stack, its middle left out when it is long.
