@@ -293,6 +293,7 @@ fn detect_settings(privacy: &config::PrivacySettings) -> detect::DetectSettings 
             user_agent: privacy.user_agent,
             request_headers: privacy.request_headers,
         },
+        kinds_by: detect::KindsBy::Failure,
         own_instance: telemetry::sender(),
     }
 }

@@ -347,6 +347,7 @@ impl<'d> Detector<'d> {
             earlier,
             ended_at: span.ended_at,
             clamped_exception_nanos,
+            kinds_by: self.settings.kinds_by,
             without_people: !privacy.user_id,
             without_context: self.context_bytes > MAX_CONTEXT_BYTES,
             without_texts: self.text_bytes > MAX_TEXT_BYTES,

@@ -6,7 +6,9 @@ use regex::{Captures, Regex};
 
 use crate::domain::{ApiError, Fingerprint, NameHasher};
 
-use super::{exceptions::short_type, frames::Stack, resolve::naming::GENERIC_TYPES, values::Text};
+use super::{
+    KindsBy, exceptions::short_type, frames::Stack, resolve::naming::GENERIC_TYPES, values::Text,
+};
 
 /// The version of the rules below. A change to them makes new groups of old failures.
 const VERSION: &str = "1";
@@ -31,19 +33,23 @@ pub(super) struct Kind<'t> {
 
 impl Kind<'_> {
     pub fn fingerprint(&self) -> Fingerprint {
-        self.basis().fingerprint()
+        self.basis(KindsBy::Failure).fingerprint()
     }
 
     /// Service, type, the application's own frames with those of all causes, and the message where
     /// these do not tell one failure from another: without frames, and where an anonymous function
     /// failed, of which a file may have many.
-    pub fn basis(&self) -> Basis {
+    pub fn basis(&self, by: KindsBy) -> Basis {
         let mut lines = vec![format!("service {}", self.service_name)];
         match self.type_name {
             // A code as it is: a 500 is another failure than a 503.
             "" => lines.extend(self.code.map(|code| format!("code {code}"))),
-            type_name if GENERIC_TYPES.contains(&short_type(type_name)) => {}
+            type_name
+                if by == KindsBy::Failure && GENERIC_TYPES.contains(&short_type(type_name)) => {}
             type_name => lines.push(format!("type {}", without_variables(type_name))),
+        }
+        if by == KindsBy::Type {
+            return Basis(lines);
         }
         let stack = Stack::read(self.stack);
         for (place, link) in stack.chain.iter().enumerate() {
@@ -293,6 +299,17 @@ mod tests {
     }
 
     #[test]
+    fn kinds_by_type_are_coarse() {
+        let of = |type_name, stack| {
+            let kind = kind(type_name, "text", stack);
+            kind.basis(KindsBy::Type).fingerprint()
+        };
+        let stack = "    at add (/app/a.js:1:1)";
+        assert_eq!(of("Error", stack), of("Error", ""));
+        assert_ne!(of("Error", stack), of("TypeError", stack));
+    }
+
+    #[test]
     fn status_codes_tell_failures_apart() {
         let of = |code| {
             let kind = Kind {
@@ -323,7 +340,7 @@ mod tests {
                     message.strip_prefix("message: ").unwrap(),
                     stack,
                 )
-                .basis();
+                .basis(KindsBy::Failure);
                 let file = path.file_name().unwrap().to_str().unwrap();
                 let (name, _) = file.split_once('.').unwrap();
                 kinds
@@ -350,7 +367,7 @@ mod tests {
     fn a_person_sees_why_two_errors_are_one() {
         let stack = "Error: x\n    at /app/src/server.js:9:1\n    at f (/app/src/a.js:1:2)\n";
         let shown = kind("TypeError", "order 17 is empty", stack)
-            .basis()
+            .basis(KindsBy::Failure)
             .shown();
         assert_eq!(
             shown,
@@ -362,10 +379,11 @@ mod tests {
                 "message order ? is empty",
             ]
         );
-        let deep: String = (0..60)
-            .map(|number| format!("    at f{number} (/app/src/a.js:1:2)\n"))
+        let deep: Vec<String> = (0..60)
+            .map(|number| format!("    at f{number} (/app/src/a.js:1:2)"))
             .collect();
-        let shown = kind("TypeError", "", &deep).basis().shown();
+        let deep = deep.join("\n");
+        let shown = kind("TypeError", "", &deep).basis(KindsBy::Failure).shown();
         assert_eq!(shown.len(), MAX_SHOWN_LINES + 1);
         assert_eq!(shown[MAX_SHOWN_LINES], "and 38 more");
     }

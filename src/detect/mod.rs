@@ -13,6 +13,7 @@ mod failed;
 mod findings;
 mod fingerprint;
 mod frames;
+mod left_out;
 mod requests;
 mod resolve;
 mod resource;
@@ -35,5 +36,5 @@ pub use resolve::{
     ResolvedFailure, ResolvedRow, RowContext, TRIMMED, build_row, content_of, resolve,
     resolve_beyond,
 };
-pub use settings::{DetectSettings, KeepAddress, Kept, KeyNames, Privacy, Scrubbing};
+pub use settings::{DetectSettings, KeepAddress, Kept, KeyNames, KindsBy, Privacy, Scrubbing};
 pub use trace_keys::TraceKeys;

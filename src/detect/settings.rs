@@ -11,6 +11,8 @@ pub struct DetectSettings {
     pub privacy: Privacy,
     /// Which secrets are taken out of what is kept.
     pub scrubbing: Scrubbing,
+    /// What makes errors one kind.
+    pub kinds_by: KindsBy,
     /// The `service.instance.id` of this process's own spans. Those that come back are only counted.
     pub own_instance: Option<String>,
 }
@@ -72,6 +74,16 @@ pub struct Kept {
     pub bodies: bool,
     /// What is said to models and by them.
     pub gen_ai_messages: bool,
+}
+
+/// What makes errors one kind, and gives them one fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KindsBy {
+    /// Service and exception type, and the frames of the stack or the message.
+    #[default]
+    Failure,
+    /// Service and exception type alone: few, coarse kinds, for which no stack is read.
+    Type,
 }
 
 /// Names of keys. A name stands for every key that has its words one after the other, whatever

@@ -60,6 +60,18 @@ const CARRIERS: &[&str] = &[
 const SECRET: &str = "CNRY";
 const CARD: &str = "4929";
 
+/// Places of a log record with an exception.
+const LOG_CARRIERS: &[&str] = &[
+    "log.body",
+    "log.body.map",
+    "log.severity",
+    "log.event_name",
+    "log.attribute",
+    "log.exception.message",
+    "log.exception.stacktrace",
+    "log.scope.name",
+];
+
 /// What is looked for when all is done.
 struct Canary {
     needle: String,
@@ -71,6 +83,7 @@ struct Canary {
 struct Canaries {
     all: Vec<Canary>,
     resources: Vec<Value>,
+    log_resources: Vec<Value>,
 }
 
 impl Canaries {
@@ -86,6 +99,13 @@ impl Canaries {
             for separator in ["", " ", "-"] {
                 let card = canaries.card(separator, carrier);
                 canaries.hide(carrier, &format!("card {card} refused"));
+            }
+        }
+        for carrier in LOG_CARRIERS {
+            for notation in NOTATIONS {
+                let place = format!("{notation} in {carrier}");
+                let secret = canaries.secret(place);
+                canaries.hide_in_log(carrier, &notation.replace("{}", &secret));
             }
         }
         #[rustfmt::skip]
@@ -223,6 +243,49 @@ impl Canaries {
         self.add(&resource, &span, &scope);
     }
 
+    fn hide_in_log(&mut self, carrier: &str, text: &str) {
+        let string = json!({"stringValue": text});
+        let number = self.log_resources.len() + 1;
+        let pick = |part: &str| match carrier.strip_prefix("log.exception.") {
+            Some(name) if name == part => text,
+            _ => "E",
+        };
+        let mut attributes: Vec<Value> = ["type", "message", "stacktrace"]
+            .iter()
+            .map(|part| {
+                let value = json!({"stringValue": pick(part)});
+                attribute(&format!("exception.{part}"), &value)
+            })
+            .collect();
+        let mut record = json!({
+            "timeUnixNano": number.to_string(),
+            "severityNumber": 17,
+            "body": {"stringValue": "b"},
+        });
+        let mut scope = json!({});
+        match carrier {
+            "log.body" => record["body"] = string,
+            "log.body.map" => {
+                record["body"] = json!({"kvlistValue": {"values": [attribute("in", &string)]}});
+            }
+            "log.severity" => record["severityText"] = json!(text),
+            "log.event_name" => record["eventName"] = json!(text),
+            "log.attribute" => attributes.push(attribute("note", &string)),
+            "log.scope.name" => scope = json!({"name": text}),
+            _ => {}
+        }
+        // Every second one stands in a trace.
+        if number.is_multiple_of(2) {
+            record["traceId"] = json!(format!("{:032x}", number << 32));
+            record["spanId"] = json!(format!("{number:016x}"));
+        }
+        record["attributes"] = attributes.into();
+        self.log_resources.push(json!({
+            "resource": {"attributes": []},
+            "scopeLogs": [{"scope": scope, "logRecords": [record]}],
+        }));
+    }
+
     /// A failed span of a trace of its own, with these parts.
     fn add(&mut self, resource: &[Value], parts: &Value, scope: &Value) {
         let number = self.resources.len() + 1;
@@ -319,11 +382,21 @@ fn no_secret_reaches_database_log_metrics_or_command_line() {
         let decoded: ExportTraceServiceRequest =
             serde_json::from_value(request).expect("it is a request");
         assert_eq!(program.send(&decoded.encode_to_vec()).unwrap(), 200);
+        let logs = json!({"resourceLogs": canaries.log_resources});
+        let answer = program::agent()
+            .post(format!("http://{}/v1/logs", program.otlp))
+            .content_type("application/json")
+            .send(logs.to_string());
+        assert!(answer.is_ok_and(|answer| answer.status() == 200));
         send_nonsense(&program, &mut canaries);
 
         let mut leaks = Vec::new();
         let (_, metrics) = program.get("/metrics");
         leaks.extend(canaries.found_in("/metrics", &metrics));
+        let records = program
+            .metrics()
+            .sum("redspan_records_total", &["logs", "error"]);
+        assert!(records > 300.0, "the records are stored: {records}");
         let scrubbed = program.metrics().sum("redspan_secrets_scrubbed_total", &[]);
         assert!(scrubbed > 1500.0, "{scrubbed}");
         for (name, text) in stored(&database) {

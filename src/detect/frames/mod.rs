@@ -187,12 +187,12 @@ impl<'t> Reader<'t> {
             return true;
         }
         if self.is_python {
-            let (link, frames) = &mut self.links[self.at];
-            if link.type_name.is_empty()
+            let (failure, frames) = &mut self.links[self.at];
+            if failure.type_name.is_empty()
                 && !frames.is_empty()
                 && let Some(type_name) = python::type_of(line)
             {
-                type_name.clone_into(&mut link.type_name);
+                type_name.clone_into(&mut failure.type_name);
                 return true;
             }
             return false;

@@ -51,11 +51,9 @@ fn below_install_root(path: &str) -> &str {
     let mut skipped = match (release, parts.as_slice()) {
         (Some(release), _) => release + 2,
         (None, ["", first, rest @ ..]) => match (*first, rest.first().copied()) {
-            ("app" | "code" | "workspace" | "src" | "project" | "function", _) => 2,
-            ("usr", Some("src" | "local")) | ("var", Some("www")) => 4,
-            ("home", Some("site")) => 4,
-            ("home" | "Users", _) => 4,
+            ("usr", Some("src" | "local")) | ("var", Some("www")) | ("home" | "Users", _) => 4,
             ("usr" | "var" | "srv" | "opt" | "mnt" | "data" | "tmp" | "root", _) => 3,
+            // /app, /code, /workspace, …
             _ => 2,
         },
         (None, [drive, ..]) if drive.ends_with(':') => 2,
