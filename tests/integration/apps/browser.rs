@@ -136,7 +136,7 @@ impl Drop for Browser {
     }
 }
 
-/// The pages's failures.
+/// What the page's failures lead to.
 fn expected() -> Expected {
     let mut expected = Expected {
         spans: 9,

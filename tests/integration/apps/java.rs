@@ -205,12 +205,17 @@ fn run_java(kind: Kind, signal: &str) {
     let Some(folder) = shop() else { return };
     let mut command = command(&folder);
     command.env("OTEL_SEMCONV_EXCEPTION_SIGNAL_PREVIEW", signal);
+    let name = match signal {
+        "" => "Java (agent)",
+        "logs" => "Java (agent, exceptions in log records)",
+        _ => "Java (agent, exceptions on spans and in log records)",
+    };
     let requests = match signal {
         "" => |order, _: Called| requests(order, 0),
         _ => |order, _: Called| requests(order, 1),
     };
     let case = Case {
-        name: "Java (agent)",
+        name,
         command,
         protocol: Some("http/protobuf"),
         batch: 512,
