@@ -291,6 +291,18 @@ mod tests {
         row
     }
 
+    #[test]
+    fn what_a_group_has_in_common_is_told_line_by_line() {
+        let error = error(json!({"fingerprintBasis": ["service shop", "at a\u{1b}[31m"]}));
+        let told = basis(&error, usize::MAX);
+        assert!(
+            told.starts_with("alike in\n  service shop\n  at a"),
+            "{told}"
+        );
+        assert!(!told.contains('\u{1b}'), "{told}");
+        assert_eq!(basis(&self::error(json!({})), usize::MAX), "");
+    }
+
     fn span(number: u8) -> String {
         format!("{number:02x}").repeat(8)
     }
