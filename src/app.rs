@@ -1,6 +1,7 @@
 //! Puts the stages together and runs them: the one place that knows everybody.
 
 mod listeners;
+mod reload;
 mod sink;
 
 use std::{sync::Arc, time::Duration};
@@ -31,6 +32,7 @@ use crate::{
 };
 
 use listeners::{Addresses, Listeners};
+use reload::Reload;
 use sink::Sink;
 
 /// How many of the latest open traces are taken over at the start.
@@ -51,12 +53,16 @@ const CLOSE_STORE: Duration = Duration::from_secs(2);
 /// and this has lost its server.
 const ATTEMPT_GRACE: Duration = Duration::from_secs(1);
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT. At SIGHUP `load` gives what of the configuration can change.
 ///
 /// # Errors
 /// When it cannot begin, or the database's file fails under it.
-pub async fn serve(config: Config) -> Result<(), Failure> {
+pub async fn serve(
+    config: Config,
+    load: impl Fn() -> Result<Config, config::Mistakes> + Send + 'static,
+) -> Result<(), Failure> {
     let mut stop = shutdown::on_signals()?;
+    let (reload, detect) = Reload::new(config.clone(), load)?;
     let listeners = Listeners::open(&config).await?;
     let addresses = listeners.addresses()?;
 
@@ -68,7 +74,7 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
     let budget = Budget::new(config.limits.in_flight_bytes.0);
     watch_memory(&metrics.process, &queue, &budget, &open);
 
-    let intake = intake(&config, &store, &metrics, &open, &queue, budget);
+    let intake = intake(&config, detect, &store, &metrics, &open, &queue, budget);
     let web_state = web::WebState {
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
@@ -99,7 +105,8 @@ pub async fn serve(config: Config) -> Result<(), Failure> {
         readiness.clone(),
         serving_stop.clone(),
     )));
-    tasks.push(tokio::spawn(jobs::watch(health, serving_stop)));
+    tasks.push(tokio::spawn(jobs::watch(health, serving_stop.clone())));
+    tasks.push(tokio::spawn(reload.run(serving_stop)));
     readiness.set_started();
     greet(&store, addresses);
 
@@ -216,6 +223,7 @@ fn watch_memory(
 /// What takes requests of telemetry, and hands what it finds in them to the queue.
 fn intake(
     config: &Config,
+    detect: reload::InForce,
     store: &SharedStore,
     metrics: &Arc<Metrics>,
     open: &Arc<OpenTraceSet>,
@@ -223,7 +231,7 @@ fn intake(
     budget: Budget,
 ) -> Intake<Sink> {
     let sink = Sink {
-        detect: detect_settings(&config.privacy),
+        detect,
         limits: walk_limits(&config.limits),
         open: Arc::clone(open),
         queue: queue.clone(),
@@ -271,8 +279,10 @@ fn walk_limits(limits: &config::LimitSettings) -> crate::otlp::Limits {
     }
 }
 
-fn detect_settings(privacy: &config::PrivacySettings) -> detect::DetectSettings {
+fn detect_settings(config: &Config) -> detect::DetectSettings {
+    let privacy = &config.privacy;
     detect::DetectSettings {
+        rules: config.rules.rules.clone(),
         scrubbing: detect::Scrubbing {
             is_on: privacy.scrub,
             keys: privacy.scrub_keys.iter().map(String::as_str).collect(),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::{
     clock,
     commit::{self, CommitQueue, NotTaken, OPEN_SECONDS, OpenTraceSet, Place, Tally, Work},
-    detect::{DetectSettings, Detector, Findings, OpenTraces as _, TraceKeys},
+    detect::{Detector, Findings, OpenTraces as _, TraceKeys},
     metrics::{Metrics, RecordResult, Signal},
     otlp::{
         Encoding, Limits, Records, Refusal, answer,
@@ -19,12 +19,14 @@ use crate::{
     telemetry,
 };
 
+use super::reload::InForce;
+
 /// Why records were rejected that detection had taken.
 const REFUSED_BY_DATABASE: &str = "refused_by_database";
 
 /// Takes the spans and log records of requests.
 pub(super) struct Sink {
-    pub(super) detect: DetectSettings,
+    pub(super) detect: InForce,
     pub(super) limits: Limits,
     pub(super) open: Arc<OpenTraceSet>,
     pub(super) queue: CommitQueue,
@@ -74,7 +76,7 @@ impl ExportService for Sink {
         };
         if findings.digest.is_none() {
             // Log records without an exception: there is nothing to write.
-            unsettled.settle_as_no_errors();
+            unsettled.settle_as_no_errors(findings.dropped);
             return Outcome::Accepted;
         }
         let rejected = findings.rejected.clone();
@@ -133,9 +135,10 @@ impl Sink {
         let open = self.open.read();
         let mut place = self.queue.reserve();
         let now = clock::now();
+        let detect = Arc::clone(&self.detect.borrow());
         let detector = match records {
-            Records::Spans => Detector::new(&self.detect, now, &open),
-            Records::Logs => Detector::of_logs(&self.detect, now, &open, body),
+            Records::Spans => Detector::new(&detect, now, &open),
+            Records::Logs => Detector::of_logs(&detect, now, &open, body),
         };
         let mut detector = detector.within(&mut place);
         walk(records, body, encoding, &self.limits, &mut detector).map_err(refused)?;
@@ -216,11 +219,12 @@ impl<'a> Unsettled<'a> {
         })
     }
 
-    /// Nothing among them failed.
-    fn settle_as_no_errors(mut self) {
+    /// Nothing among them failed, or rules of the user dropped what did.
+    fn settle_as_no_errors(mut self, dropped: u64) {
         let count = std::mem::take(&mut self.count);
         let records = &self.metrics.process.records;
-        records.settle(self.signal, RecordResult::NotError, count);
+        records.settle(self.signal, RecordResult::Dropped, dropped);
+        records.settle(self.signal, RecordResult::NotError, count - dropped);
     }
 
     /// Committed: each record has its result, each rejected one its reason.
@@ -230,6 +234,7 @@ impl<'a> Unsettled<'a> {
             (RecordResult::Error, tally.error),
             (RecordResult::Merged, tally.merged),
             (RecordResult::Duplicate, tally.duplicate),
+            (RecordResult::Dropped, tally.dropped),
             (RecordResult::NotError, tally.not_error),
         ] {
             records.settle(self.signal, result, count);

@@ -8,7 +8,8 @@ use super::{
     table::{Cell, Table, column},
 };
 use crate::{
-    config::{Given, InForce},
+    config::{Config, Given, InForce, RuleSettings},
+    detect::built_in_rules,
     failure::Failure,
 };
 
@@ -26,10 +27,11 @@ Examples:
 /// What to do with the configuration.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Say `ok`, or what is wrong, one sentence each. Opens no port and no database
+    /// Say `ok`, or what is wrong, one sentence each, and which rules can never decide. Opens no port
+    /// and no database
     #[command(after_help = CHECK_EXAMPLES)]
     Check,
-    /// Show every setting, its value and where that comes from, without secrets
+    /// Show every setting and every rule, its value and where that comes from, without secrets
     Show(Show),
 }
 
@@ -43,32 +45,59 @@ pub(super) struct Show {
 }
 
 /// The configuration has been loaded already, as for every command, so what is left is to say so.
-pub(super) fn run(command: &Command, given: &Given, screen: Screen) -> Result<(), Failure> {
+pub(super) fn run(
+    command: &Command,
+    given: &Given,
+    config: &Config,
+    screen: Screen,
+) -> Result<(), Failure> {
     match command {
-        Command::Check => print("ok\n"),
-        Command::Show(show) => print(&show.answer(&InForce::all(given)?, screen)?),
+        Command::Check => {
+            let mut lines = config.rules.remarks();
+            lines.push("ok".to_owned());
+            print(&screen.show(&(lines.join("\n") + "\n")))
+        }
+        Command::Show(show) => print(&show.answer(&in_force(given, &config.rules)?, screen)?),
     }
 }
 
-/// A setting in JSON.
+/// Settings, then rules in the order in which they are asked.
+fn in_force(given: &Given, rules: &RuleSettings) -> Result<Vec<Shown>, Failure> {
+    let settings = InForce::all(given)?.into_iter().map(|it| Shown {
+        setting: it.setting.path.to_owned(),
+        source: it.source_kind(),
+        place: it.place(),
+        value: it.value,
+    });
+    let own = rules.rules.0.iter().zip(&rules.places);
+    let own = own.map(|(rule, place)| Shown {
+        setting: format!("rules {:?}", rule.name),
+        value: Some(format!("{}: {}", rule.condition, rule.effect)),
+        source: "file",
+        place: Some(place.clone()),
+    });
+    let built_in = built_in_rules().into_iter().map(|(name, says)| Shown {
+        setting: format!("rules {name:?}"),
+        value: Some(says),
+        source: "built-in",
+        place: None,
+    });
+    Ok(settings.chain(own).chain(built_in).collect())
+}
+
+/// A setting or rule, as JSON has it.
 #[derive(Serialize)]
-struct Shown<'a> {
-    setting: &'static str,
-    value: Option<&'a str>,
+struct Shown {
+    setting: String,
+    value: Option<String>,
     source: &'static str,
     place: Option<String>,
 }
 
 impl Show {
-    fn answer(&self, settings: &[InForce], screen: Screen) -> Result<String, Failure> {
+    fn answer(&self, settings: &[Shown], screen: Screen) -> Result<String, Failure> {
         if self.json {
-            let shown = settings.iter().map(|it| Shown {
-                setting: it.setting.path,
-                value: it.value.as_deref(),
-                source: it.source_kind(),
-                place: it.place(),
-            });
-            return json(&shown.collect::<Vec<_>>());
+            return json(&settings);
         }
         let mut table = Table::new(&[
             column("SETTING").whole(),
@@ -77,8 +106,7 @@ impl Show {
             column("SOURCE").whole(),
         ]);
         for it in settings {
-            let place = it.place();
-            let style = match place {
+            let style = match it.place {
                 Some(_) => Style::Bold,
                 None => Style::Plain,
             };
@@ -86,11 +114,11 @@ impl Show {
                 Some(value) => Cell::new(value, style),
                 None => Cell::new("(none)", Style::Dim),
             };
-            let source = match &place {
+            let source = match &it.place {
                 Some(place) => Cell::new(place, Style::Name),
-                None => Cell::new(it.source_kind(), Style::Dim),
+                None => Cell::new(it.source, Style::Dim),
             };
-            table.row([Cell::new(it.setting.path, style), value, source]);
+            table.row([Cell::new(&it.setting, style), value, source]);
         }
         Ok(screen.show(&table.into_text(screen)).into_owned())
     }

@@ -147,10 +147,15 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
         .unwrap_or(Command::Serve(ServeArguments::default()))
     {
         Command::Serve(arguments) => {
-            let mut config = Config::load(&given)?;
-            config.database.migrate &= !(arguments.no_migrate || cli.serve.no_migrate);
+            let migrates = !(arguments.no_migrate || cli.serve.no_migrate);
+            let load = move || {
+                let mut config = Config::load(&given)?;
+                config.database.migrate &= migrates;
+                Ok(config)
+            };
+            let config = load()?;
             let _own_spans = telemetry::start_with_spans(&config.log, &config.telemetry)?;
-            in_runtime(app::serve(config))
+            in_runtime(app::serve(config, load))
         }
         Command::Errors(command) => in_runtime(errors::run(command, &load()?, cli.color)),
         Command::Aggregations(command) => {
@@ -158,8 +163,8 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
         }
         Command::Migrate(command) => in_runtime(migrate::run(command, &database()?, io::stdout())),
         Command::Config(command) => {
-            load()?;
-            config::run(&command, &given, Screen::stdout(cli.color))
+            let config = load()?;
+            config::run(&command, &given, &config, Screen::stdout(cli.color))
         }
         Command::Demo(demo) => in_runtime(demo::run(demo, load()?, Screen::stdout(cli.color))),
         // Asked for when a shell starts, wherever that is: no configuration matters.

@@ -280,7 +280,8 @@ fn whole(findings: &Findings, fresh: bool, refused: &HashSet<Refusable>) -> Tall
     let refused_records = (refused_spans.len() + refused_rows.count()) as u64;
     Tally {
         rejected: bad + refused_records,
-        not_error: good.saturating_sub(refused_records),
+        dropped: findings.dropped,
+        not_error: good.saturating_sub(refused_records + findings.dropped),
         ..Tally::default()
     }
 }

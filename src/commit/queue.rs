@@ -145,6 +145,8 @@ pub struct Tally {
     pub merged: u64,
     /// Were there already.
     pub duplicate: u64,
+    /// Would be errors, had not a rule of the user dropped them.
+    pub dropped: u64,
     /// Refused by the database for good.
     pub rejected: u64,
     /// Nothing failed.

@@ -10,7 +10,7 @@ use std::{
 
 use toml::{Spanned, de::DeTable};
 
-use super::{Given, Setting, settings, values::Value};
+use super::{Given, RuleSettings, Setting, rules, settings, values::Value};
 
 /// The file that is read when none is named and it is there.
 const DEFAULT_FILE: &str = "redspan.toml";
@@ -68,18 +68,28 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Setting to what was given, the strongest layer only.
-pub(super) struct Layers(BTreeMap<&'static str, (String, Source)>);
+/// What was given.
+pub(super) struct Layers {
+    /// Setting to its text, of the strongest layer only.
+    values: BTreeMap<&'static str, (String, Source)>,
+    /// Of the file: nobody else can give lists of tables.
+    pub(super) rules: RuleSettings,
+}
 
 impl Layers {
     /// Lays file, environment and flags over each other; unknown keys are mistakes.
     pub(super) fn gather(given: &Given, mistakes: &mut Vec<Mistake>) -> Self {
-        let mut layers = Self(BTreeMap::new());
+        let mut layers = Self {
+            values: BTreeMap::new(),
+            rules: RuleSettings::default(),
+        };
         layers.lay_file(given, mistakes);
         layers.lay_environment(given, mistakes);
         for (path, text) in &given.flags {
             let flag = setting_by_path(path).map_or_else(String::new, Setting::flag_name);
-            layers.0.insert(path, (text.clone(), Source::Flag(flag)));
+            layers
+                .values
+                .insert(path, (text.clone(), Source::Flag(flag)));
         }
         layers
     }
@@ -107,7 +117,7 @@ impl Layers {
 
     /// What was given, else the default.
     pub(super) fn text(&self, path: &'static str) -> &str {
-        match self.0.get(path) {
+        match self.values.get(path) {
             Some((text, _)) => text,
             None => setting_by_path(path).map_or("", |setting| setting.default),
         }
@@ -115,7 +125,7 @@ impl Layers {
 
     /// Where the setting was given.
     pub(super) fn source(&self, path: &'static str) -> Source {
-        self.0
+        self.values
             .get(path)
             .map_or(Source::Default(path), |(_, source)| source.clone())
     }
@@ -145,6 +155,7 @@ impl Layers {
                 // The same once more, for the places of the keys.
                 let places = DeTable::parse(&text).ok();
                 let places = places.as_ref().map(Spanned::get_ref);
+                self.rules = RuleSettings::read(&file, &text, mistakes);
                 let file = File { file, text: &text };
                 self.lay_table("", &table, places, &file, mistakes);
             }
@@ -177,6 +188,9 @@ impl Layers {
                 self.lay_table(&path, table, places, file, mistakes);
                 continue;
             }
+            if path == rules::KEY {
+                continue;
+            }
             let Some(setting) = setting_by_path(&path) else {
                 mistakes.push(Mistake(format!(
                     "{} has an unknown key {path:?}{}.",
@@ -191,7 +205,7 @@ impl Layers {
                     file: file.file.clone(),
                     line,
                 };
-                self.0.insert(setting.path, (text, source));
+                self.values.insert(setting.path, (text, source));
             } else {
                 mistakes.push(Mistake(format!(
                     "{path} in {} must be a text, a number, true, false or a list of texts.",
@@ -211,7 +225,7 @@ impl Layers {
             if text.is_empty() || name == FILE_VARIABLE {
             } else if let Some(setting) = names.get(name) {
                 let source = Source::Environment(name.clone());
-                self.0.insert(setting.path, (text.clone(), source));
+                self.values.insert(setting.path, (text.clone(), source));
             } else if name == LOG_ALIAS {
                 alias = Some(text);
             } else if is_misspelt(name, &names) {
@@ -223,7 +237,7 @@ impl Layers {
         }
         if let Some(text) = alias {
             let source = Source::Environment(LOG_ALIAS.to_owned());
-            self.0.insert("log.level", (text.clone(), source));
+            self.values.insert("log.level", (text.clone(), source));
         }
     }
 }
@@ -273,7 +287,7 @@ impl File<'_> {
 }
 
 /// The line, from 1 on, in which a byte of the text stands.
-fn line_at(text: &str, at: usize) -> usize {
+pub(super) fn line_at(text: &str, at: usize) -> usize {
     let before = text.bytes().take(at);
     before.filter(|byte| *byte == b'\n').count() + 1
 }

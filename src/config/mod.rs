@@ -5,6 +5,7 @@
 mod check;
 mod database_url;
 mod layers;
+mod rules;
 mod settings;
 mod values;
 
@@ -12,6 +13,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 pub use database_url::DatabaseUrl;
 pub use layers::{Mistake, Source};
+pub use rules::RuleSettings;
 pub use settings::{
     AuthSettings, Authentication, Config, DatabaseSettings, HttpSettings, KeepAddress,
     LimitSettings, LogSettings, OtlpGrpcSettings, OtlpHttpSettings, OtlpSettings, PrivacySettings,

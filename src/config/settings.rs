@@ -8,6 +8,7 @@ use hyper::header::HeaderName;
 use super::{
     database_url::DatabaseUrl,
     layers::{Layers, Mistake},
+    rules::RuleSettings,
     values::{Bytes, HttpUrl, LogFormat, Origin, Patterns, Secret, Value},
 };
 
@@ -337,6 +338,8 @@ pub struct Config {
     pub log: LogSettings,
     /// What is told of redspan itself.
     pub telemetry: TelemetrySettings,
+    /// What users decide about failures.
+    pub rules: RuleSettings,
 }
 
 impl Config {
@@ -367,6 +370,7 @@ impl Config {
             privacy: privacy?,
             log: log?,
             telemetry: telemetry?,
+            rules: layers.rules.clone(),
         })
     }
 }

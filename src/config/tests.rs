@@ -1,5 +1,7 @@
 //! Layers, mistakes, and the example file.
 
+mod rules;
+
 use std::fmt::Write;
 
 use super::*;
@@ -273,7 +275,30 @@ fn example() -> String {
         )
         .unwrap();
     }
+    text.push_str(EXAMPLE_OF_RULES);
     text
+}
+
+/// Rules have no defaults.
+const EXAMPLE_OF_RULES: &str = "
+# What becomes of failures: the first rule whose match holds for a span or log record decides. It
+# drops it, or sets severity, category, endpoint, tags, fingerprint or fail_request. README tells
+# what match knows. Read anew at SIGHUP.
+#[[rules]]
+#name = \"bots on the old site\"
+#match = { service = \"shop\", endpoint = \"/legacy/*\", status_code = [404, \"5xx\"] }
+#drop = true
+";
+
+#[test]
+fn the_rules_of_the_example_can_be_uncommented() {
+    let rules = EXAMPLE_OF_RULES
+        .replace("\n#[[", "\n[[")
+        .replace("\n#name", "\nname");
+    let rules = rules
+        .replace("\n#match", "\nmatch")
+        .replace("\n#drop", "\ndrop");
+    assert_eq!(load(&rules, &[], &[]).unwrap().rules.rules.0.len(), 1);
 }
 
 #[test]
@@ -293,7 +318,8 @@ fn the_example_file_shows_every_setting() {
 #[test]
 fn every_line_of_the_example_can_be_uncommented_by_itself() {
     for line in example().lines().filter(|line| line.contains(" = ")) {
-        if let Some(setting) = line.strip_prefix('#').filter(|line| !line.starts_with(' ')) {
+        let is_setting = |line: &&str| Config::settings().any(|it| line.starts_with(it.path));
+        if let Some(setting) = line.strip_prefix('#').filter(is_setting) {
             load(setting, &[], &[]).unwrap_or_else(|mistakes| panic!("{setting}: {mistakes}"));
         }
     }

@@ -111,20 +111,24 @@ impl Value for Patterns {
 /// More memory than this is not spent on one pattern.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
-fn pattern(text: &str) -> Result<Regex, String> {
+/// A regular expression, or why it is none.
+pub(super) fn compiled(text: &str) -> Result<Regex, String> {
     let regex = RegexBuilder::new(text)
         .size_limit(MAX_PATTERN_BYTES)
         .build();
-    let regex = regex.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => {
-            format!("a list of regular expressions, and {text:?} is too large for one")
-        }
+    regex.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
         error => {
             let error = error.to_string();
             let reason = error.lines().last().unwrap_or_default();
-            let reason = reason.trim_start_matches("error: ");
-            format!("a list of regular expressions, and {text:?} is none: {reason}")
+            reason.trim_start_matches("error: ").to_owned()
         }
+    })
+}
+
+fn pattern(text: &str) -> Result<Regex, String> {
+    let regex = compiled(text).map_err(|reason| {
+        format!("a list of regular expressions, and {text:?} is none: {reason}")
     })?;
     if regex.is_match("") {
         return Err(format!(

@@ -3,7 +3,7 @@
 
 mod logs;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -20,6 +20,7 @@ use logs::{FATAL, Logs, severity};
 use super::{
     DetectSettings, Findings, OpenTraces, Room,
     attributes::{Attributes, Slot},
+    category::own_category,
     codes::Codes,
     endpoint::{endpoint, method},
     entry::{Entry, entry, stands_for},
@@ -29,10 +30,11 @@ use super::{
     requests::Requests,
     resource::Resources,
     row::{self, Origin, Scope},
+    rules::{RecordKind, Rule, Subject},
     scrub::Scrubber,
     time::{Clamped, clamp},
     traces::{Seen, Traces},
-    values::Text,
+    values::{Text, lossy},
 };
 
 /// Takes the spans or log records of one request, in order, and says what they come down to.
@@ -46,6 +48,7 @@ pub struct Detector<'d> {
     own_spans: u64,
     /// The resource at hand is this process.
     is_own: bool,
+    dropped: u64,
     bad_trace_ids: u64,
     bad_span_ids: u64,
     /// Secrets that were taken out.
@@ -99,6 +102,7 @@ impl<'d> Detector<'d> {
             own_spans: 0,
             is_own: false,
             records: 0,
+            dropped: 0,
             bad_trace_ids: 0,
             bad_span_ids: 0,
             scrubbed: 0,
@@ -193,6 +197,7 @@ impl<'d> Detector<'d> {
             records: self.records,
             own_spans: self.own_spans,
             scrubbed: self.scrubbed,
+            dropped: self.dropped,
             rejected: [
                 ("bad_trace_id", self.bad_trace_ids),
                 ("bad_span_id", self.bad_span_ids),
@@ -253,38 +258,57 @@ impl<'d> Detector<'d> {
             series,
             hour: Hour::containing(span.ended_at.at),
             duration_nanos: duration(span.view.start_time_unix_nano, span.view.end_time_unix_nano),
-            failed: span.outcome == Outcome::Failed,
+            failed: span.request_failed,
             stands_for: stands_for(span.view.trace_state),
         })
     }
 
     /// Adds what is to be said of a span that failed, or that has exceptions all the same.
-    fn add_findings(&mut self, span: &Known<'_, '_>, exceptions: &[Exception<'_>], method: &str) {
+    fn add_findings(
+        &mut self,
+        span: &Known<'_, '_>,
+        exceptions: &[Exception<'_>],
+        rule: Option<&Rule>,
+        method: &str,
+    ) {
         if span.outcome == Outcome::Failed {
             let (last, earlier) = exceptions
                 .split_last()
                 .map_or((None, &[][..]), |(last, earlier)| (Some(last), earlier));
-            self.add_finding(span, SightingKind::FailedSpan, last, earlier, method);
+            let finding = Finding {
+                kind: SightingKind::FailedSpan,
+                exception: last,
+                earlier,
+                rule,
+            };
+            self.add_finding(span, &finding, method);
             return;
         }
+        let mut found = false;
         for exception in exceptions {
             if !exception.is_control_flow() && !exception.is_cancellation() {
-                let kind = SightingKind::Exception;
-                self.add_finding(span, kind, Some(exception), &[], method);
+                let rule = self.rule(span.view, span.attributes, span.codes, Some(exception));
+                if rule.is_some_and(|rule| rule.effect.drop) {
+                    continue;
+                }
+                found = true;
+                let finding = Finding {
+                    kind: SightingKind::Exception,
+                    exception: Some(exception),
+                    earlier: &[],
+                    rule,
+                };
+                self.add_finding(span, &finding, method);
             }
+        }
+        if !found {
+            self.dropped += 1;
         }
     }
 
-    fn add_finding(
-        &mut self,
-        span: &Known<'_, '_>,
-        kind: SightingKind,
-        exception: Option<&Exception<'_>>,
-        earlier: &[Exception<'_>],
-        method: &str,
-    ) {
+    fn add_finding(&mut self, span: &Known<'_, '_>, finding: &Finding<'_, '_>, method: &str) {
         let trace = self.trace_key(span.trace_id);
-        let sighting = self.sight(span, trace, kind, exception, earlier, method);
+        let sighting = self.sight(span, trace, finding, method);
         if let Some(sighting) = sighting {
             self.traces.found(trace, sighting);
         }
@@ -295,11 +319,15 @@ impl<'d> Detector<'d> {
         &mut self,
         span: &Known<'_, '_>,
         trace: TraceKey,
-        kind: SightingKind,
-        exception: Option<&Exception<'_>>,
-        earlier: &[Exception<'_>],
+        finding: &Finding<'_, '_>,
         method: &str,
     ) -> Option<Sighting> {
+        let Finding {
+            kind,
+            exception,
+            earlier,
+            rule,
+        } = *finding;
         if self.is_full {
             return None;
         }
@@ -311,16 +339,7 @@ impl<'d> Detector<'d> {
                 &scrubber.text(Text::whole_words(&exception.message, MAX_FIRST_LINE_BYTES).text),
             )
         });
-        let mut thrown_at = None;
-        let mut clamped_exception_nanos = None;
-        for exception in earlier.iter().chain(exception) {
-            let clamped = clamp(exception.time_unix_nano, self.received_at);
-            thrown_at = Some(thrown_at.map_or(clamped.at, |at: Timestamp| at.min(clamped.at)));
-            if clamped.is_clamped {
-                clamped_exception_nanos = Some(exception.time_unix_nano);
-            }
-        }
-
+        let (thrown_at, clamped_exception_nanos) = finding.thrown_at(self.received_at);
         let privacy = self.settings.privacy;
         let mut truncated = Vec::new();
         let facts = self.note_book.with_note(
@@ -336,10 +355,12 @@ impl<'d> Detector<'d> {
                 )
             },
         );
+        let effect = rule.map(|rule| &rule.effect);
         let share = self.resources.share(&self.settings.scrubbing);
         let origin = Origin {
             span: span.view,
             log: span.log,
+            kind_of_rule: effect.and_then(|effect| effect.fingerprint.as_deref()),
             attributes: span.attributes,
             codes: span.codes,
             service: &self.resources.get(self.resources.current()).facts,
@@ -379,9 +400,15 @@ impl<'d> Detector<'d> {
             is_entry: false,
             facts: Some(facts),
             thrown,
-            stated_severity: stated(Slot::ErrorSeverity).and_then(|word| word.parse().ok()),
-            stated_category: stated(Slot::ErrorCategory).and_then(|word| word.parse().ok()),
+            stated_severity: stated(Slot::ErrorSeverity)
+                .and_then(|word| word.parse().ok())
+                .or_else(|| effect?.severity),
+            stated_category: stated(Slot::ErrorCategory)
+                .and_then(|word| word.parse().ok())
+                .or_else(|| effect?.category),
             own_category: Some(row.category),
+            tags: effect.map_or_else(Vec::new, |effect| effect.tags.clone()),
+            rule: rule.map(|rule| rule.name.clone()),
             critical: row.critical || log_severity >= FATAL,
             log_severity,
             content: Some(Arc::new(row.content)),
@@ -391,6 +418,48 @@ impl<'d> Detector<'d> {
         let room = self.room.as_deref_mut();
         self.is_full = !room.is_none_or(|room| room.grow(self.found_bytes));
         (!self.is_full).then_some(sighting)
+    }
+
+    /// The rule of the user that decides about a span with this exception, whose own endpoint
+    /// `self.endpoint` holds.
+    fn rule(
+        &self,
+        span: &SpanView<'_>,
+        attributes: &Attributes<'_>,
+        codes: Codes,
+        exception: Option<&Exception<'_>>,
+    ) -> Option<&'d Rule> {
+        let rules = &self.settings.rules;
+        if rules.0.is_empty() {
+            return None;
+        }
+        let type_name = match exception {
+            Some(exception) => Cow::Borrowed(&*exception.type_name),
+            None => attributes.text(Slot::ErrorType).unwrap_or_default(),
+        };
+        let message = exception.map(|exception| Cow::Borrowed(&*exception.message));
+        let message = message.filter(|message| !message.is_empty());
+        let message = message.unwrap_or_else(|| lossy(span.status_message));
+        let subject = Subject {
+            service: &self
+                .resources
+                .get(self.resources.current())
+                .facts
+                .service_name,
+            span_name: &lossy(span.name),
+            kind: match self.logs {
+                None => RecordKind::Span(span.kind),
+                Some(_) => RecordKind::Log,
+            },
+            endpoint: &self.endpoint,
+            type_name: &type_name,
+            message: &message,
+            status_code: codes.status(),
+        };
+        let has_exception = exception.is_some();
+        rules.find(&subject, || {
+            own_category(span, attributes, codes, &type_name, &message, has_exception)
+        })
     }
 
     fn trace_key(&mut self, trace_id: TraceId) -> TraceKey {
@@ -407,6 +476,32 @@ impl<'d> Detector<'d> {
     }
 }
 
+/// A failure, or an exception, of a span or log record.
+struct Finding<'f, 'a> {
+    kind: SightingKind,
+    exception: Option<&'f Exception<'a>>,
+    /// Exceptions of the same span before it.
+    earlier: &'f [Exception<'a>],
+    /// The rule of the user that decides about it.
+    rule: Option<&'f Rule>,
+}
+
+impl Finding<'_, '_> {
+    /// When it was thrown first, and the last of its times, as sent, that could not be true.
+    fn thrown_at(&self, received_at: Timestamp) -> (Option<Timestamp>, Option<u64>) {
+        let mut thrown_at = None;
+        let mut clamped_nanos = None;
+        for exception in self.earlier.iter().chain(self.exception) {
+            let clamped = clamp(exception.time_unix_nano, received_at);
+            thrown_at = Some(thrown_at.map_or(clamped.at, |at: Timestamp| at.min(clamped.at)));
+            if clamped.is_clamped {
+                clamped_nanos = Some(exception.time_unix_nano);
+            }
+        }
+        (thrown_at, clamped_nanos)
+    }
+}
+
 /// A span, or a log record, with what has been found out about it.
 struct Known<'s, 'a> {
     /// The span; of a log record what a span would say in its place.
@@ -415,6 +510,8 @@ struct Known<'s, 'a> {
     attributes: &'s Attributes<'a>,
     codes: Codes,
     outcome: Outcome,
+    /// The request that an entry span stands for failed.
+    request_failed: bool,
     trace_id: TraceId,
     span_id: Option<SpanId>,
     parent: Option<SpanId>,
@@ -459,29 +556,49 @@ impl Visitor for Detector<'_> {
         let exceptions = exceptions::of_span(view, &attributes);
         let parent = SpanId::from_slice(view.parent_span_id);
         let entry = entry(view, parent, &attributes);
+        let mut outcome = outcome(view, &attributes, codes, exceptions.last());
+        let mut has_findings =
+            outcome == Outcome::Failed || (outcome == Outcome::Fine && !exceptions.is_empty());
+        let rules = &self.settings.rules;
+        let mut rule = None;
+        if !rules.0.is_empty() && (has_findings || rules.concern_requests()) {
+            endpoint(view, &attributes, codes.http, &mut self.endpoint);
+            rule = self.rule(view, &attributes, codes, exceptions.last());
+        }
+        let effect = rule.map(|rule| &rule.effect);
+        if effect.is_some_and(|effect| effect.drop) && outcome == Outcome::Failed {
+            self.dropped += 1;
+            (outcome, has_findings) = (Outcome::Dismissed, false);
+        }
+        let fails_request = effect.and_then(|effect| effect.fail_request);
+        if fails_request == Some(true) {
+            (outcome, has_findings) = (Outcome::Failed, true);
+        }
         let span = Known {
             view,
             log: None,
             attributes: &attributes,
             codes,
-            outcome: outcome(view, &attributes, codes, exceptions.last()),
+            outcome,
+            request_failed: fails_request.unwrap_or(outcome == Outcome::Failed),
             trace_id,
             span_id: Some(span_id),
             parent,
             ended_at: clamp(view.end_time_unix_nano, self.received_at),
         };
-        let has_findings = span.outcome == Outcome::Failed
-            || (span.outcome == Outcome::Fine && !exceptions.is_empty());
 
         let mut request = None;
         let method = if entry != Entry::No || has_findings {
-            endpoint(view, &attributes, codes.http, &mut self.endpoint);
+            match effect.and_then(|effect| effect.endpoint.as_ref()) {
+                Some(set) => self.endpoint.clone_from(set),
+                None => endpoint(view, &attributes, codes.http, &mut self.endpoint),
+            }
             let mut scrubber = Scrubber::new(&self.settings.scrubbing);
             scrubber.owned(&mut self.endpoint);
             self.scrubbed += scrubber.count;
             method(view, &attributes)
         } else {
-            std::borrow::Cow::Borrowed("")
+            Cow::Borrowed("")
         };
         if entry != Entry::No {
             request = Some(self.add_request(&span, span_id, &method));
@@ -500,7 +617,7 @@ impl Visitor for Detector<'_> {
             request,
         });
         if has_findings {
-            self.add_findings(&span, &exceptions, &method);
+            self.add_findings(&span, &exceptions, rule, &method);
         }
     }
 

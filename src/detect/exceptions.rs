@@ -119,7 +119,7 @@ impl Exception<'_> {
 }
 
 /// `Retry` of Celery, the signals of Python's iterators and greenlets, aborted scripts.
-const CONTROL_FLOW_TYPES: &[&str] = &[
+pub(super) const CONTROL_FLOW_TYPES: &[&str] = &[
     "Retry",
     "Ignore",
     "StopIteration",
@@ -136,7 +136,7 @@ const CONTROL_FLOW_MESSAGES: &[&str] = &[
     "NEXT_HTTP_ERROR_FALLBACK;",
 ];
 
-const CANCELLATION_TYPES: &[&str] = &[
+pub(super) const CANCELLATION_TYPES: &[&str] = &[
     "CancelledError",
     "CancellationException",
     "JobCancellationException",

@@ -35,10 +35,10 @@ const SERVER_GRPC_FAILURES: &[Grpc] = &[
 const CLIENT_HTTP_FAILURES: &[i32] = &[401, 403, 407, 408, 429];
 
 /// Answers that a CLIENT may well have asked for.
-const CLIENT_HTTP_ANSWERS: &[i32] = &[404, 409, 410, 412];
+pub(super) const CLIENT_HTTP_ANSWERS: &[i32] = &[404, 409, 410, 412];
 
 /// The same in gRPC.
-const CLIENT_GRPC_ANSWERS: &[Grpc] = &[Grpc::NOT_FOUND, Grpc::ALREADY_EXISTS];
+pub(super) const CLIENT_GRPC_ANSWERS: &[Grpc] = &[Grpc::NOT_FOUND, Grpc::ALREADY_EXISTS];
 
 /// The outcome of a span. `last` is its last exception.
 pub(super) fn outcome(

@@ -13,6 +13,8 @@ pub struct Findings {
     pub own_spans: u64,
     /// Secrets that were taken out of rows and endpoints.
     pub scrubbed: u64,
+    /// Spans and log records that would be errors, had not a rule of the user dropped them.
+    pub dropped: u64,
     /// Spans that were left out for good, with the reason: bad ids, …
     pub rejected: Vec<(&'static str, u64)>,
     /// The label sets that `entries` point to, each once.

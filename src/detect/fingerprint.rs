@@ -94,6 +94,15 @@ impl Basis {
     }
 }
 
+/// The fingerprint that a rule of the user gives to errors of a service.
+/// With its basis.
+pub(super) fn named_by_rule(service_name: &str, name: &str) -> (Fingerprint, Vec<String>) {
+    let mut hasher = NameHasher::new("fingerprint of a rule");
+    hasher.field(service_name.as_bytes()).field(name.as_bytes());
+    let fingerprint = Fingerprint(format!("{VERSION}:{:032x}", hasher.finish()));
+    (fingerprint, vec![format!("rule {name}")])
+}
+
 /// The fingerprint of an error that application code logs, by the rules of telemetry. Its code
 /// stands for the exception's type.
 #[must_use]

@@ -2,6 +2,7 @@
 //! No clock, no I/O. Each table of rules stands in a file of its own.
 
 mod attributes;
+mod built_in;
 mod category;
 mod codes;
 mod detector;
@@ -18,6 +19,7 @@ mod requests;
 mod resolve;
 mod resource;
 mod row;
+mod rules;
 mod scrub;
 mod settings;
 mod steps;
@@ -26,6 +28,7 @@ mod trace_keys;
 mod traces;
 mod values;
 
+pub use built_in::built_in_rules;
 pub use detector::Detector;
 pub(crate) use exceptions::short_type;
 pub use findings::{Findings, OpenTraces, Room, TraceFindings};
@@ -36,5 +39,6 @@ pub use resolve::{
     ResolvedFailure, ResolvedRow, RowContext, TRIMMED, build_row, content_of, resolve,
     resolve_beyond,
 };
+pub use rules::{Condition, Effect, RecordKind, Rule, Rules, StatusCodes, Wildcard};
 pub use settings::{DetectSettings, KeepAddress, Kept, KeyNames, KindsBy, Privacy, Scrubbing};
 pub use trace_keys::TraceKeys;

@@ -15,7 +15,7 @@ use super::{
     category,
     codes::Codes,
     exceptions::Exception,
-    fingerprint::Kind,
+    fingerprint::{Kind, named_by_rule},
     left_out::{has_column, is_not_stored},
     resource::{MAX_VALUE_BYTES, Share, insert},
     scrub::Scrubber,
@@ -38,13 +38,15 @@ const MAX_EARLIER: usize = 16;
 const MAX_EARLIER_BYTES: usize = 1024;
 
 /// Why errors with this row's fingerprint are one kind, in its context.
-const FINGERPRINT_BASIS: &str = "fingerprintBasis";
+pub(super) const FINGERPRINT_BASIS: &str = "fingerprintBasis";
 
 /// Everything that a row can be made of.
 pub(super) struct Origin<'o, 'a> {
     /// The span; of a log record what a span would say in its place.
     pub span: &'o SpanView<'a>,
     pub log: Option<&'o LogRecordView<'a>>,
+    /// The kind of failure that a rule of the user says it is.
+    pub kind_of_rule: Option<&'o str>,
     pub attributes: &'o Attributes<'a>,
     pub codes: Codes,
     pub service: &'o ServiceFacts,
@@ -125,7 +127,11 @@ pub(super) fn build(
         stack: stack.as_deref().unwrap_or(""),
     }
     .basis(origin.kinds_by);
-    let fingerprint = basis.fingerprint();
+    let service_name = &origin.service.service_name;
+    let (fingerprint, basis) = match origin.kind_of_rule {
+        Some(name) => named_by_rule(service_name, name),
+        None => (basis.fingerprint(), basis.shown()),
+    };
 
     if origin.without_texts {
         shorten(&mut message, &mut stack, &mut truncated);
@@ -138,7 +144,7 @@ pub(super) fn build(
     } else {
         let left = MAX_ROW_BYTES.saturating_sub(texts + 12 * 1024);
         let mut context = context(origin, scope, share, left, &mut truncated, &mut scrubber);
-        context.insert(FINGERPRINT_BASIS.to_owned(), basis.shown().into());
+        context.insert(FINGERPRINT_BASIS.to_owned(), basis.into());
         context
     };
     truncated.dedup();

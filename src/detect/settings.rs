@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::scrub;
+use super::{Rules, scrub};
 
 /// Settings of detection.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +13,8 @@ pub struct DetectSettings {
     pub scrubbing: Scrubbing,
     /// What makes errors one kind.
     pub kinds_by: KindsBy,
+    /// What users decide about failures.
+    pub rules: Rules,
     /// The `service.instance.id` of this process's own spans. Those that come back are only counted.
     pub own_instance: Option<String>,
 }

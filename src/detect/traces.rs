@@ -188,6 +188,8 @@ fn plain(
         stated_severity: None,
         stated_category: None,
         own_category: None,
+        tags: Vec::new(),
+        rule: None,
         critical: false,
         log_severity: 0,
         content: None,

@@ -119,6 +119,12 @@ pub struct Sighting {
     /// The category that follows from the origin itself, when the entry's status says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_category: Option<Category>,
+    /// What rules of the user add to the row's tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The rule of the user that matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// Out of memory, stack overflow, a FATAL log record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub critical: bool,
@@ -182,10 +188,11 @@ impl Sighting {
     }
 
     /// Whether it is a row when nothing else is known of its trace. A remark only tells what was
-    /// thrown in a span that failed.
+    /// thrown in a span that failed, unless somebody says how grave it is.
     #[must_use]
     pub fn makes_row(&self) -> bool {
-        self.is_failure() && self.log_gravity() > Gravity::Remark
+        let is_told = self.log_gravity() > Gravity::Remark || self.stated_severity.is_some();
+        self.is_failure() && is_told
     }
 
     /// About how many bytes of memory it takes.

@@ -29,6 +29,7 @@ mod pty;
 mod readme;
 mod reference;
 mod repository;
+mod rules;
 mod secrets;
 mod signals;
 mod skip;

@@ -1,6 +1,7 @@
 //! Whole requests, as protobuf, through the walk.
 
 mod memory;
+mod rules;
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,

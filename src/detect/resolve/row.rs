@@ -7,6 +7,8 @@ use crate::domain::{
     Sighting, SightingKind, SpanId, Timestamp, TraceId,
 };
 
+use crate::detect::row::FINGERPRINT_BASIS;
+
 /// Keys of `context` that are written here and belong to no content.
 const ENTRY: &str = "entry";
 const EVIDENCE: &str = "evidence";
@@ -67,7 +69,7 @@ pub struct ResolvedRow {
     /// See `api_errors.category`.
     pub category: Category,
     /// See `api_errors.tags`.
-    pub tags: Vec<&'static str>,
+    pub tags: Vec<String>,
     /// When it happened.
     pub created_at: Timestamp,
     /// What was seen of it: kind, span, type and message of each sighting.
@@ -154,7 +156,7 @@ impl ResolvedRow {
             facts,
             severity,
             category,
-            tags: tags.into_iter().map(|(_, tag)| tag).collect(),
+            tags: all_tags(tags.into_iter().map(|(_, tag)| tag), &members, sightings),
             created_at: Timestamp::from_micros(thrown_at.unwrap_or(place.ended_at_micros)),
             evidence: members
                 .iter()
@@ -180,6 +182,21 @@ fn facts(own: [Option<&EntryFacts>; 2], entry: Option<&EntryFacts>) -> EntryFact
         prefer(&mut facts.request_headers, own.request_headers.as_ref());
     }
     facts
+}
+
+/// Where the failure stands, and what rules of the user add; each once.
+fn all_tags<'t>(
+    standing: impl Iterator<Item = &'t str>,
+    members: &[usize],
+    sightings: &[Sighting],
+) -> Vec<String> {
+    let mut tags: Vec<String> = standing.map(str::to_owned).collect();
+    for tag in members.iter().flat_map(|member| &sightings[*member].tags) {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+    tags
 }
 
 fn prefer<T: Clone>(value: &mut Option<T>, better: Option<&T>) {
@@ -286,7 +303,7 @@ pub fn build_row(
             || content.context.to_map(),
             |span| beside_span(span, content),
         ),
-        tags: row.tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        tags: row.tags.clone(),
         resolved: false,
         resolved_at: None,
         resolved_by: None,
@@ -321,10 +338,12 @@ fn beside_span(span: &Content, log: &Content) -> Map<String, Value> {
     let mut context = span.context.to_map();
     let code = log.error_code.clone();
     let mut log = log.context.to_map();
-    let resource = log.remove(RESOURCE);
-    if let Some(resource) = resource {
+    if let Some(resource) = log.remove(RESOURCE) {
         context.entry(RESOURCE).or_insert(resource);
     }
+    // The row's kind is the record's.
+    context.remove(FINGERPRINT_BASIS);
+    context.extend(log.remove_entry(FINGERPRINT_BASIS));
     if let Some(Value::Object(facts)) = log.remove(LOG) {
         log.extend(facts);
     }
@@ -341,8 +360,12 @@ fn log_beside_span(context: &Map<String, Value>) -> Option<(Option<String>, Map<
     let facts = LOG_FACTS.iter();
     let facts: Map<_, _> = facts.filter_map(|key| log.remove_entry(*key)).collect();
     log.insert(LOG.to_owned(), facts.into());
-    if let Some(resource) = context.get(RESOURCE) {
-        log.insert(RESOURCE.to_owned(), resource.clone());
+    for key in [RESOURCE, FINGERPRINT_BASIS] {
+        log.extend(
+            context
+                .get_key_value(key)
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
     }
     Some((code.as_str().map(str::to_owned), log))
 }

@@ -71,6 +71,8 @@ fn sighting(kind: SightingKind, span: u16, parent: u16) -> Sighting {
         stated_severity: None,
         stated_category: None,
         own_category: None,
+        tags: Vec::new(),
+        rule: None,
         critical: false,
         log_severity: 0,
         content: is_failure.then(|| {

@@ -164,7 +164,10 @@ fn what_stands_beside_a_span_can_be_told_from_it_again() {
     let mut span = failed(1, 0);
     let content = Arc::make_mut(span.content.as_mut().expect("it is a failure"));
     content.error_code = Some("503".to_owned());
-    content.context = object(json!({"span": {"name": "GET"}, "resource": {"a": 1}, "scrubbed": 1}));
+    content.context = object(
+        json!({"span": {"name": "GET"}, "resource": {"a": 1}, "scrubbed": 1,
+        "fingerprintBasis": ["503"]}),
+    );
     let mut logged = log(1, ERROR).throws("", "no type here");
     let content = Arc::make_mut(logged.content.as_mut().expect("it is a failure"));
     content.error_code = None;
@@ -173,6 +176,7 @@ fn what_stands_beside_a_span_can_be_told_from_it_again() {
         "attributes": {"order": 7},
         "resource": {"a": 1},
         "scrubbed": 2,
+        "fingerprintBasis": ["message no type here"],
     }));
     let sightings = [span, logged];
     let row = one(&sightings);
@@ -180,5 +184,6 @@ fn what_stands_beside_a_span_can_be_told_from_it_again() {
     assert_eq!(row.context["span"]["name"], "GET");
     assert_eq!(row.context["log"]["attributes"]["order"], 7);
     assert_eq!(row.context["log"]["body"], "it failed");
+    assert_eq!(row.context["fingerprintBasis"][0], "message no type here");
     assert_eq!(Some(&content_of(&row)), sightings[1].content.as_deref());
 }
