@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, sync::LazyLock};
 
-use crate::otlp::{Attribute, Value};
+use crate::otlp::{Attribute, SpanKind, Value};
 
 use super::{
     Scrubbing,
@@ -33,12 +33,15 @@ pub(super) enum Slot {
     DestinationTemplate,
     DestinationName,
     DestinationTemporary,
+    DestinationAnonymous,
     FaasName,
     GraphqlOperation,
     DbSystem,
     DbStatus,
+    DbCall,
     PeerService,
     GenAiProvider,
+    GenAiCall,
     UserId,
     RequestId,
     ErrorType,
@@ -69,10 +72,12 @@ const NAMES: &[(&str, Slot)] = &[
     ("user_agent.synthetic.type",          Slot::SyntheticAgent),
     ("client.address",                     Slot::ClientAddress),
     ("http.client_ip",                     Slot::ClientAddress),
+    ("network.peer.address",               Slot::ClientAddress),
     ("net.sock.peer.addr",                 Slot::ClientAddress),
     ("net.peer.ip",                        Slot::ClientAddress),
     ("server.address",                     Slot::ServerAddress),
     ("net.peer.name",                      Slot::ServerAddress),
+    ("net.sock.peer.name",                 Slot::ServerAddress),
     ("rpc.system.name",                    Slot::RpcSystem),
     ("rpc.system",                         Slot::RpcSystem),
     ("rpc.service",                        Slot::RpcService),
@@ -81,25 +86,45 @@ const NAMES: &[(&str, Slot)] = &[
     ("rpc.response.status_code",           Slot::RpcStatus),
     ("rpc.grpc.status_code",               Slot::RpcStatus),
     ("rpc.connect_rpc.error_code",         Slot::RpcStatus),
+    ("rpc.jsonrpc.error_code",             Slot::RpcStatus),
     ("messaging.system",                   Slot::MessagingSystem),
     ("messaging.operation.type",           Slot::MessagingOperation),
     ("messaging.operation",                Slot::MessagingOperation),
     ("messaging.operation.name",           Slot::MessagingOperation),
     ("messaging.destination.template",     Slot::DestinationTemplate),
+    ("messaging.source.template",          Slot::DestinationTemplate),
     ("messaging.destination.name",         Slot::DestinationName),
+    ("messaging.source.name",              Slot::DestinationName),
     ("messaging.destination",              Slot::DestinationName),
     ("messaging.destination.temporary",    Slot::DestinationTemporary),
-    ("messaging.destination.anonymous",    Slot::DestinationTemporary),
+    ("messaging.source.temporary",         Slot::DestinationTemporary),
     ("messaging.temp_destination",         Slot::DestinationTemporary),
+    ("messaging.destination.anonymous",    Slot::DestinationAnonymous),
+    ("messaging.source.anonymous",         Slot::DestinationAnonymous),
     ("faas.name",                          Slot::FaasName),
     ("graphql.operation.name",             Slot::GraphqlOperation),
     ("db.system.name",                     Slot::DbSystem),
     ("db.system",                          Slot::DbSystem),
     ("db.response.status_code",            Slot::DbStatus),
+    ("db.cosmosdb.status_code",            Slot::DbStatus),
+    ("db.namespace",                       Slot::DbCall),
+    ("db.name",                            Slot::DbCall),
+    ("db.redis.database_index",            Slot::DbCall),
+    ("db.collection.name",                 Slot::DbCall),
+    ("db.sql.table",                       Slot::DbCall),
+    ("db.mongodb.collection",              Slot::DbCall),
+    ("db.operation.name",                  Slot::DbCall),
+    ("db.operation",                       Slot::DbCall),
+    ("db.query.text",                      Slot::DbCall),
+    ("db.statement",                       Slot::DbCall),
+    ("db.query.summary",                   Slot::DbCall),
+    ("db.stored_procedure.name",           Slot::DbCall),
     ("service.peer.name",                  Slot::PeerService),
     ("peer.service",                       Slot::PeerService),
     ("gen_ai.provider.name",               Slot::GenAiProvider),
     ("gen_ai.system",                      Slot::GenAiProvider),
+    ("gen_ai.operation.name",              Slot::GenAiCall),
+    ("gen_ai.request.model",               Slot::GenAiCall),
     ("user.id",                            Slot::UserId),
     ("enduser.id",                         Slot::UserId),
     ("enduser.pseudo.id",                  Slot::UserId),
@@ -228,6 +253,39 @@ impl<'a> Attributes<'a> {
     /// The value as a whole number, whatever its type.
     pub fn int(&self, slot: Slot) -> Option<i64> {
         values::int(self.get(slot)?)
+    }
+
+    /// Whether it is about a remote procedure call.
+    pub fn is_rpc(&self) -> bool {
+        [
+            Slot::RpcSystem,
+            Slot::RpcService,
+            Slot::RpcMethod,
+            Slot::RpcStatus,
+        ]
+        .into_iter()
+        .any(|slot| self.has(slot))
+    }
+
+    /// Whether it is about a call in JSON-RPC, which has codes of its own, and methods like
+    /// `tools/call` that name no service.
+    pub fn is_json_rpc(&self) -> bool {
+        self.text(Slot::RpcSystem)
+            .is_some_and(|system| system == "jsonrpc")
+    }
+
+    /// Whether it is about a call to a database, when the span is of this kind: a request that
+    /// notes what it asked a database is none.
+    pub fn is_database(&self, kind: SpanKind) -> bool {
+        !matches!(kind, SpanKind::Server | SpanKind::Consumer)
+            && [Slot::DbSystem, Slot::DbStatus, Slot::DbCall]
+                .into_iter()
+                .any(|slot| self.has(slot))
+    }
+
+    /// Whether it is about a call to a model.
+    pub fn is_gen_ai(&self) -> bool {
+        self.has(Slot::GenAiProvider) || self.has(Slot::GenAiCall)
     }
 
     /// Whether the value is true.

@@ -101,7 +101,7 @@ pub(super) fn is_critical(type_name: &str) -> bool {
 pub(super) fn own_category(
     span: &SpanView<'_>,
     attributes: &Attributes<'_>,
-    codes: Codes,
+    codes: Codes<'_>,
     type_name: &str,
     message: &str,
     has_exception: bool,
@@ -119,7 +119,7 @@ pub(super) fn own_category(
             .iter()
             .any(|word| type_name.contains(word) || message.contains(word))
     };
-    if attributes.has(Slot::DbSystem) || DATABASE_TYPES.contains(&short) {
+    if attributes.is_database(span.kind) || DATABASE_TYPES.contains(&short) {
         return Category::Database;
     }
     if speaks_of(NETWORK_WORDS) {
@@ -127,9 +127,8 @@ pub(super) fn own_category(
     }
     let is_call = attributes.has(Slot::HttpMethod)
         || attributes.has(Slot::HttpStatus)
-        || attributes.has(Slot::RpcSystem)
-        || attributes.has(Slot::RpcMethod)
-        || attributes.has(Slot::GenAiProvider);
+        || attributes.is_rpc()
+        || attributes.is_gen_ai();
     if span.kind == SpanKind::Client && is_call {
         return Category::ExternalApi;
     }
@@ -181,6 +180,10 @@ mod tests {
             (Server, &[("rpc.status_code", "FAILED_PRECONDITION")], "", "x", Validation),
             (Server, &[("rpc.grpc.status_code", "7")], "ValueError", "x", Authorization),
             (Client, &[("db.system", "postgresql")], "ConnectionError", "connection refused", Database),
+            (Client, &[("db.statement", "SELECT 1")], "", "refused", Database),
+            (Server, &[("db.statement", "SELECT 1")], "shop.CartError", "x", Application),
+            (Client, &[("gen_ai.request.model", "gpt")], "RateLimitError", "slow down", ExternalApi),
+            (Client, &[("rpc.jsonrpc.error_code", "-32603")], "", "broken", ExternalApi),
             (Internal, &[], "sqlalchemy.exc.OperationalError", "x", Database),
             (Client, &[("http.request.method", "GET")], "", "HTTP 503", ExternalApi),
             (Client, &[("http.request.method", "GET")], "requests.exceptions.ConnectionError", "x", Network),

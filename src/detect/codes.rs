@@ -1,4 +1,4 @@
-//! Status codes of HTTP and gRPC.
+//! Status codes of HTTP, gRPC and other kinds of RPC.
 
 use crate::otlp::Value;
 
@@ -87,24 +87,30 @@ impl Grpc {
 
 /// The codes that a span carries.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Codes {
+pub(super) struct Codes<'a> {
     /// 100–599.
     pub http: Option<i32>,
     pub grpc: Option<Grpc>,
+    /// A code of another kind of RPC, or none that gRPC knows. Their successes have none.
+    pub other_rpc: Option<Value<'a>>,
 }
 
-impl Codes {
-    pub fn new(attributes: &Attributes<'_>) -> Self {
+impl<'a> Codes<'a> {
+    pub fn new(attributes: &Attributes<'a>) -> Self {
+        let rpc = attributes.get(Slot::RpcStatus);
+        let grpc = match rpc {
+            None => None,
+            Some(_) if attributes.is_json_rpc() => None,
+            Some(Value::Int(number)) => u8::try_from(number).ok().and_then(Grpc::from_number),
+            Some(value) => Grpc::parse(&values::text(value)),
+        };
         Self {
             http: attributes
                 .int(Slot::HttpStatus)
                 .and_then(|status| i32::try_from(status).ok())
                 .filter(|status| (100..600).contains(status)),
-            grpc: match attributes.get(Slot::RpcStatus) {
-                None => None,
-                Some(Value::Int(number)) => u8::try_from(number).ok().and_then(Grpc::from_number),
-                Some(value) => Grpc::parse(&values::text(value)),
-            },
+            grpc,
+            other_rpc: rpc.filter(|_| grpc.is_none()),
         }
     }
 
@@ -124,16 +130,36 @@ impl Codes {
                 grpc: Some(code), ..
             } if code != Grpc::OK => Some(code.name().to_owned()),
             Self {
+                other_rpc: Some(code),
+                ..
+            } => Some(values::text(code).into_owned()),
+            Self {
                 http: Some(status), ..
             } if status >= 400 => Some(status.to_string()),
             _ => None,
         }
+    }
+
+    /// The same in words: `HTTP 503`, `gRPC UNAVAILABLE`.
+    pub fn words(self) -> Option<String> {
+        let text = self.text()?;
+        let protocol = match self {
+            Self {
+                grpc: Some(code), ..
+            } if code != Grpc::OK => "gRPC",
+            Self {
+                other_rpc: Some(_), ..
+            } => "RPC",
+            _ => "HTTP",
+        };
+        Some(format!("{protocol} {text}"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::otlp::Attribute;
 
     #[test]
     fn grpc_codes_are_read_in_every_spelling() {
@@ -156,15 +182,50 @@ mod tests {
         let codes = Codes {
             http: Some(200),
             grpc: Some(Grpc::UNAVAILABLE),
+            other_rpc: None,
         };
         assert_eq!(codes.status(), Some(503));
-        assert_eq!(codes.text().as_deref(), Some("UNAVAILABLE"));
+        assert_eq!(codes.words().as_deref(), Some("gRPC UNAVAILABLE"));
         let codes = Codes {
             http: Some(404),
-            grpc: None,
+            ..Codes::default()
         };
         assert_eq!(codes.status(), Some(404));
-        assert_eq!(codes.text().as_deref(), Some("404"));
+        assert_eq!(codes.words().as_deref(), Some("HTTP 404"));
         assert_eq!(Codes::default().status(), None);
+    }
+
+    #[test]
+    fn a_code_that_is_not_of_grpc_is_kept_as_it_is() {
+        let of = |system: &'static str, key: &'static str, value| {
+            let attributes = [
+                Attribute {
+                    key: b"rpc.system.name",
+                    value: Value::Str(system.as_bytes()),
+                },
+                Attribute {
+                    key: key.as_bytes(),
+                    value,
+                },
+            ];
+            let codes = Codes::new(&Attributes::new(&attributes));
+            (codes.grpc, codes.status(), codes.words())
+        };
+        // 4 is an application's own code here, and -32601 is one of no gRPC.
+        for (key, value, words) in [
+            ("rpc.jsonrpc.error_code", Value::Int(4), "RPC 4"),
+            ("rpc.status_code", Value::Str(b"-32601"), "RPC -32601"),
+        ] {
+            let found = of("jsonrpc", key, value);
+            assert_eq!(found, (None, None, Some(words.to_owned())));
+        }
+        let dubbo = of(
+            "dubbo",
+            "rpc.response.status_code",
+            Value::Str(b"SERVER_ERROR"),
+        );
+        assert_eq!(dubbo.2.as_deref(), Some("RPC SERVER_ERROR"));
+        let fine = of("dubbo", "rpc.response.status_code", Value::Str(b"OK"));
+        assert_eq!(fine, (Some(Grpc::OK), Some(200), None));
     }
 }

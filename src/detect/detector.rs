@@ -508,7 +508,7 @@ struct Known<'s, 'a> {
     view: &'s SpanView<'a>,
     log: Option<&'s LogRecordView<'a>>,
     attributes: &'s Attributes<'a>,
-    codes: Codes,
+    codes: Codes<'a>,
     outcome: Outcome,
     /// The request that an entry span stands for failed.
     request_failed: bool,

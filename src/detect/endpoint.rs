@@ -60,7 +60,9 @@ pub(super) fn endpoint(
         }
         out.push_str(method.trim_start_matches('/'));
     } else if push(Slot::DestinationTemplate) {
-    } else if attributes.is_true(Slot::DestinationTemporary) {
+    } else if attributes.is_true(Slot::DestinationTemporary)
+        || attributes.is_true(Slot::DestinationAnonymous)
+    {
         out.push_str(TEMPORARY);
     } else if push(Slot::DestinationName) || push(Slot::FaasName) {
     } else {
@@ -151,13 +153,13 @@ pub(super) fn method<'a>(span: &SpanView<'a>, attributes: &Attributes<'a>) -> Co
     if let Some(method) = attributes.text(Slot::HttpMethod) {
         return method;
     }
-    let word = if attributes.has(Slot::RpcSystem) || attributes.has(Slot::RpcMethod) {
+    let word = if attributes.is_rpc() {
         "RPC"
     } else if span.kind == SpanKind::Consumer {
         "RECEIVE"
     } else if span.kind == SpanKind::Producer {
         "PUBLISH"
-    } else if attributes.has(Slot::DbSystem) {
+    } else if attributes.is_database(span.kind) {
         "DB"
     } else {
         "INTERNAL"
@@ -284,9 +286,14 @@ mod tests {
             (Server, "x", &[("rpc.system.name", "grpc"), ("rpc.method", "shop.Cart/Add")], "shop.Cart/Add", "RPC"),
             (Consumer, "x", &[("messaging.destination.name", "orders")], "orders", "RECEIVE"),
             (Consumer, "x", &[("messaging.destination.name", "amq.gen-1"), ("messaging.destination.anonymous", "true")], "(temporary)", "RECEIVE"),
+            (Consumer, "x", &[("messaging.destination.name", "amq.gen-1"), ("messaging.destination.temporary", "false"), ("messaging.destination.anonymous", "true")], "(temporary)", "RECEIVE"),
+            (Consumer, "x", &[("messaging.source.name", "amq.gen-1"), ("messaging.source.anonymous", "true")], "(temporary)", "RECEIVE"),
+            (Consumer, "x", &[("messaging.source.name", "orders")], "orders", "RECEIVE"),
             (Producer, "x", &[("messaging.destination.template", "/c/{c}"), ("messaging.destination.name", "/c/1")], "/c/{c}", "PUBLISH"),
             (Server, "x", &[("faas.name", "resize")], "resize", "INTERNAL"),
             (Client, "SELECT shop", &[("db.system", "postgresql")], "SELECT shop", "DB"),
+            (Client, "find", &[("db.mongodb.collection", "carts")], "find", "DB"),
+            (Client, "x", &[("rpc.system", "jsonrpc"), ("rpc.method", "tools/call")], "tools/call", "RPC"),
             (Server, "GET /a/17?q=secret", &[("http.method", "GET")], "/a/{id}", "GET"),
             (Server, "x", &[("graphql.operation.name", "Cart"), ("http.route", "/graphql")], "/graphql Cart", "INTERNAL"),
             (Internal, "reindex", &[], "reindex", "INTERNAL"),

@@ -68,7 +68,7 @@ impl NoteBook {
         &mut self,
         span: &SpanView<'_>,
         attributes: &Attributes<'_>,
-        codes: Codes,
+        codes: Codes<'_>,
         privacy: Privacy,
     ) -> Note {
         let is_request = matches!(span.kind, SpanKind::Server | SpanKind::Consumer);
@@ -96,9 +96,7 @@ impl NoteBook {
             } else {
                 keep(Slot::UserAgent, MAX_USER_AGENT)
             },
-            is_synthetic: attributes
-                .text(Slot::SyntheticAgent)
-                .is_some_and(|kind| kind == "test"),
+            is_synthetic: attributes.has(Slot::SyntheticAgent),
             headers,
             lacks_headers,
         }

@@ -44,7 +44,7 @@ pub(super) const CLIENT_GRPC_ANSWERS: &[Grpc] = &[Grpc::NOT_FOUND, Grpc::ALREADY
 pub(super) fn outcome(
     span: &SpanView<'_>,
     attributes: &Attributes<'_>,
-    codes: Codes,
+    codes: Codes<'_>,
     last: Option<&Exception<'_>>,
 ) -> Outcome {
     let is_server = span.kind == SpanKind::Server;
@@ -54,10 +54,15 @@ pub(super) fn outcome(
     if span.status == StatusCode::Ok {
         return Outcome::Fine;
     }
-    if was_cancelled(span, codes, last) {
+    let named = match last {
+        None => named_only(span, attributes),
+        Some(_) => None,
+    };
+    let thrown = last.or(named.as_ref());
+    if was_cancelled(span, codes, thrown) {
         return Outcome::Dismissed;
     }
-    if last.is_some_and(Exception::is_control_flow) && !(is_server && http >= 500) {
+    if thrown.is_some_and(Exception::is_control_flow) && !(is_server && http >= 500) {
         return Outcome::Dismissed;
     }
     if is_server && (400..500).contains(&http) {
@@ -86,6 +91,7 @@ pub(super) fn outcome(
             http >= 500
                 || CLIENT_HTTP_FAILURES.contains(&http)
                 || codes.grpc.is_some_and(|code| code != Grpc::OK)
+                || codes.other_rpc.is_some()
         }
         SpanKind::Internal | SpanKind::Producer | SpanKind::Consumer => false,
     };
@@ -95,12 +101,21 @@ pub(super) fn outcome(
     Outcome::Fine
 }
 
-fn was_cancelled(span: &SpanView<'_>, codes: Codes, last: Option<&Exception<'_>>) -> bool {
+/// What was thrown, when nothing but `error.type` and the status tells of it.
+fn named_only<'a>(span: &SpanView<'a>, attributes: &Attributes<'a>) -> Option<Exception<'a>> {
+    Some(Exception {
+        type_name: attributes.text(Slot::ErrorType)?,
+        message: lossy(span.status_message),
+        ..Exception::default()
+    })
+}
+
+fn was_cancelled(span: &SpanView<'_>, codes: Codes<'_>, thrown: Option<&Exception<'_>>) -> bool {
     let by_code = codes.grpc == Some(Grpc::CANCELLED) || codes.http == Some(499);
-    let by_exception = last.is_some_and(Exception::is_cancellation);
+    let by_exception = thrown.is_some_and(Exception::is_cancellation);
     let by_status = contains(span.status_message, CANCELLATION_MESSAGE);
     (by_code || by_exception || by_status)
-        && !last.is_some_and(Exception::speaks_of_a_timeout)
+        && !thrown.is_some_and(Exception::speaks_of_a_timeout)
         && !speaks_of_a_timeout(&lossy(span.status_message))
 }
 
@@ -137,6 +152,11 @@ mod tests {
             Case { says: "2: cancelled exception", kind: Internal, status: Error, attributes: NONE, exception: Some(("asyncio.CancelledError", "")), outcome: Dismissed },
             Case { says: "2: Go's message", kind: Internal, status: Error, attributes: NONE, exception: Some(("*errors.errorString", "context canceled")), outcome: Dismissed },
             Case { says: "2: time ran out", kind: Internal, status: Error, attributes: NONE, exception: Some(("TaskCanceledException", "HttpClient.Timeout elapsed")), outcome: Failed },
+            Case { says: "2: error.type names a cancellation", kind: Client, status: Error, attributes: &[("error.type", Value::Str(b"AbortError"))], exception: None, outcome: Dismissed },
+            Case { says: "2: even without a status", kind: Internal, status: Unset, attributes: &[("error.type", Value::Str(b"java.util.concurrent.CancellationException"))], exception: None, outcome: Dismissed },
+            Case { says: "2: the exception knows better than error.type", kind: Client, status: Error, attributes: &[("error.type", Value::Str(b"AbortError"))], exception: Some(("TypeError", "terminated")), outcome: Failed },
+            Case { says: "control flow, by error.type", kind: Internal, status: Error, attributes: &[("error.type", Value::Str(b"celery.exceptions.Retry"))], exception: None, outcome: Dismissed },
+            Case { says: "control flow, but 500 was answered", kind: Server, status: Error, attributes: &[("error.type", Value::Str(b"StopIteration")), ("http.response.status_code", Value::Int(500))], exception: None, outcome: Failed },
             Case { says: "control flow", kind: Internal, status: Error, attributes: NONE, exception: Some(("celery.exceptions.Retry", "again")), outcome: Dismissed },
             Case { says: "3: the client's mistake", kind: Server, status: Error, attributes: &[("http.response.status_code", Value::Int(404))], exception: Some(("NotFound", "x")), outcome: Fine },
             Case { says: "3: old name, text", kind: Server, status: Error, attributes: &[("http.status_code", Value::Str(b"422"))], exception: None, outcome: Fine },
@@ -153,6 +173,8 @@ mod tests {
             Case { says: "6: CLIENT 400", kind: Client, status: Unset, attributes: &[("http.response.status_code", Value::Int(400))], exception: None, outcome: Fine },
             Case { says: "6: gRPC CLIENT 3", kind: Client, status: Unset, attributes: &[("rpc.grpc.status_code", Value::Int(3))], exception: None, outcome: Failed },
             Case { says: "6: gRPC CLIENT 0", kind: Client, status: Unset, attributes: &[("rpc.grpc.status_code", Value::Int(0))], exception: None, outcome: Fine },
+            Case { says: "6: JSON-RPC CLIENT", kind: Client, status: Unset, attributes: &[("rpc.jsonrpc.error_code", Value::Int(-32601))], exception: None, outcome: Failed },
+            Case { says: "6: JSON-RPC SERVER", kind: Server, status: Unset, attributes: &[("rpc.jsonrpc.error_code", Value::Int(-32601))], exception: None, outcome: Fine },
             Case { says: "6: error.type", kind: Internal, status: Unset, attributes: &[("error.type", Value::Str(b"timeout"))], exception: None, outcome: Failed },
             Case { says: "6: nothing", kind: Internal, status: Unset, attributes: NONE, exception: Some(("ValueError", "handled")), outcome: Fine },
         ]

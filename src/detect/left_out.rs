@@ -18,10 +18,7 @@ pub(super) fn has_column(key: &[u8], is_request: bool) -> bool {
         ) => true,
         Some(Slot::ClientAddress) => is_request,
         Some(_) => false,
-        None => {
-            key.starts_with(REQUEST_HEADER.as_bytes())
-                || (is_request && key == b"network.peer.address")
-        }
+        None => key.starts_with(REQUEST_HEADER.as_bytes()),
     }
 }
 

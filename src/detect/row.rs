@@ -48,7 +48,7 @@ pub(super) struct Origin<'o, 'a> {
     /// The kind of failure that a rule of the user says it is.
     pub kind_of_rule: Option<&'o str>,
     pub attributes: &'o Attributes<'a>,
-    pub codes: Codes,
+    pub codes: Codes<'a>,
     pub service: &'o ServiceFacts,
     /// The exception it is about.
     pub exception: Option<&'o Exception<'a>>,
@@ -220,15 +220,7 @@ fn error_message<'a>(origin: &Origin<'_, 'a>) -> Cow<'a, str> {
         let mut events = origin.span.events.iter().map(|event| event.name);
         filled(lossy(events.rfind(|name| !is_step(name))?))
     };
-    let of_code = || {
-        let code = origin.codes.text()?;
-        let protocol = if code.bytes().all(|byte| byte.is_ascii_digit()) {
-            "HTTP"
-        } else {
-            "gRPC"
-        };
-        Some(Cow::Owned(format!("{protocol} {code}")))
-    };
+    let of_code = || origin.codes.words().map(Cow::Owned);
     origin
         .exception
         .and_then(of_exception)
@@ -253,6 +245,7 @@ fn error_code(origin: &Origin<'_, '_>, scrubber: &mut Scrubber<'_>) -> Option<St
         .map(Cow::Borrowed)
         .or_else(|| origin.attributes.text(Slot::ErrorType))
         .or_else(|| origin.codes.text().map(Cow::Owned))
+        .or_else(|| origin.attributes.text(Slot::DbStatus))
         .map(|code| Text::bytes(&scrubber.text(&code), MAX_TYPE_BYTES).into_string())
 }
 
@@ -273,6 +266,9 @@ impl External {
         let mut cut =
             |text: &str| Text::chars(&scrubber.text(text), MAX_EXTERNAL_CHARS).into_string();
         let rpc_service = || {
+            if attributes.is_json_rpc() {
+                return None;
+            }
             let method = attributes.text(Slot::RpcMethod)?;
             let (service, _) = method.trim_start_matches('/').split_once('/')?;
             Some(Cow::Owned(service.to_owned()))
@@ -280,7 +276,11 @@ impl External {
         let host = || {
             let url = attributes.text(Slot::UrlFull)?;
             let authority = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
-            let host = authority.rsplit('@').next()?.split(':').next()?;
+            let host_and_port = authority.rsplit('@').next()?;
+            let host = match host_and_port.strip_prefix('[') {
+                Some(address) => address.split(']').next()?,
+                None => host_and_port.split(':').next()?,
+            };
             (!host.is_empty()).then(|| Cow::Owned(host.to_owned()))
         };
         let service = attributes

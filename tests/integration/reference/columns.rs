@@ -21,6 +21,7 @@ pub(super) fn error_message(origin: &Span<'_>, exception: Option<&Exception>) ->
     let of_event = || origin.last_event_name().map(str::to_owned);
     let of_http = || origin.http_failure().map(|status| format!("HTTP {status}"));
     let of_grpc = || origin.grpc_failure().map(|name| format!("gRPC {name}"));
+    let of_foreign = || origin.foreign_rpc_code().map(|code| format!("RPC {code}"));
     let of_type = || exception.and_then(|exception| exception.full_type.clone());
     of_exception
         .or_else(of_status)
@@ -28,6 +29,7 @@ pub(super) fn error_message(origin: &Span<'_>, exception: Option<&Exception>) ->
         .or_else(of_event)
         .or_else(of_http)
         .or_else(of_grpc)
+        .or_else(of_foreign)
         .or_else(|| origin.error_type())
         .unwrap_or_else(|| format!("{} failed", origin.name()))
 }
@@ -93,7 +95,7 @@ pub(super) fn own_category(origin: &Span<'_>, exception: Option<&Exception>) -> 
     };
     let calls_another =
         origin.is_client() && (origin.is_http() || origin.is_rpc() || origin.has_prefix("gen_ai."));
-    if origin.has_prefix("db.") || DATABASE_TYPES.contains(&short_type.as_str()) {
+    if origin.is_database() || DATABASE_TYPES.contains(&short_type.as_str()) {
         "database"
     } else if speaks_of(&CONNECTION_FAULTS) {
         "network"
@@ -117,11 +119,12 @@ const DATABASE_TYPES: [&str; 4] = [
     "PSQLException",
 ];
 
-const CONNECTION_FAULTS: [&str; 6] = [
+const CONNECTION_FAULTS: [&str; 7] = [
     "ECONNREFUSED",
     "ETIMEDOUT",
     "ENOTFOUND",
     "ConnectException",
+    "ConnectionError",
     "TimeoutError",
     "DeadlineExceeded",
 ];

@@ -43,7 +43,12 @@ const CANCELLATIONS: [&str; 8] = [
 
 impl Exception {
     pub(super) fn is_control_flow(&self) -> bool {
-        matches!(self.short_type().as_str(), "Retry" | "StopIteration")
+        let message = self.message.as_deref().unwrap_or_default();
+        match self.short_type().as_str() {
+            "Retry" | "StopIteration" => true,
+            "SystemExit" => matches!(message, "" | "0"),
+            _ => false,
+        }
     }
 
     /// Somebody gave up waiting.

@@ -101,8 +101,8 @@ impl<'a> Span<'a> {
     /// The text of the first of these attributes that is there and not empty.
     fn text(&self, keys: &[&str]) -> Option<String> {
         keys.iter()
-            .find_map(|key| text(&self.sent.attributes, key))
-            .filter(|text| !text.is_empty())
+            .filter_map(|key| text(&self.sent.attributes, key))
+            .find(|text| !text.is_empty())
     }
 
     fn number(&self, keys: &[&str]) -> Option<i32> {
@@ -146,14 +146,31 @@ impl<'a> Span<'a> {
         self.text(&["http.request.method", "http.method"])
     }
 
-    fn grpc_number(&self) -> Option<usize> {
-        let code = self.text(&[
+    fn rpc_code(&self) -> Option<String> {
+        self.text(&[
             "rpc.status_code",
             "rpc.response.status_code",
             "rpc.grpc.status_code",
-        ])?;
-        let by_name = GRPC.iter().position(|(name, _)| *name == code);
+            "rpc.connect_rpc.error_code",
+            "rpc.jsonrpc.error_code",
+        ])
+    }
+
+    fn is_json_rpc(&self) -> bool {
+        self.text(&["rpc.system.name", "rpc.system"]) == Some("jsonrpc".to_owned())
+    }
+
+    /// Connect has gRPC's codes in small letters, and one of them in another spelling.
+    fn grpc_number(&self) -> Option<usize> {
+        let code = self.rpc_code().filter(|_| !self.is_json_rpc())?;
+        let name = code.to_uppercase().replace("CANCELED", "CANCELLED");
+        let by_name = GRPC.iter().position(|(other, _)| *other == name);
         by_name.or_else(|| code.parse().ok().filter(|number| *number < GRPC.len()))
+    }
+
+    /// A code of an RPC that is not gRPC's.
+    pub(super) fn foreign_rpc_code(&self) -> Option<String> {
+        self.rpc_code().filter(|_| self.grpc_number().is_none())
     }
 
     pub(super) fn grpc_name(&self) -> Option<&'static str> {
@@ -164,14 +181,22 @@ impl<'a> Span<'a> {
         self.has_prefix("rpc.")
     }
 
+    /// A request that notes what it asked a database is no call to one.
+    pub(super) fn is_database(&self) -> bool {
+        !self.is_server_or_consumer() && self.has_prefix("db.")
+    }
+
     pub(super) fn is_http(&self) -> bool {
         self.http_method().is_some() || self.http_status().is_some()
     }
 
-    /// The HTTP status, or what a gRPC code is in HTTP.
+    /// The HTTP status, or what a gRPC code is in HTTP: that travels with status 200.
     pub(super) fn response_status(&self) -> Option<i32> {
-        self.http_status()
-            .or_else(|| self.grpc_number().map(|number| GRPC[number].1))
+        let of_grpc = self.grpc_number().map(|number| GRPC[number].1);
+        match self.http_status() {
+            None | Some(200) => of_grpc.or_else(|| self.http_status()),
+            status => status,
+        }
     }
 
     pub(super) fn is_server(&self) -> bool {
@@ -268,6 +293,7 @@ impl<'a> Span<'a> {
             || self.is_client() && http.is_some_and(|status| status >= 500)
             || self.is_client() && matches!(http, Some(401 | 403 | 407 | 408 | 429))
             || self.is_client() && grpc != 0
+            || self.is_client() && self.foreign_rpc_code().is_some()
             || self.error_type().is_some()
     }
 
@@ -276,13 +302,8 @@ impl<'a> Span<'a> {
         if self.status() == STATUS_OK {
             return false;
         }
-        let as_error = Exception {
-            full_type: self.error_type(),
-            message: self.status_message().map(str::to_owned),
-            stack: None,
-            at_nanos: None,
-        };
         let last = self.recorded().pop();
+        let as_error = self.as_error();
         let is_cancellation = self.grpc_number() == Some(1)
             || self.http_status() == Some(499)
             || as_error.is_cancellation()
@@ -292,10 +313,23 @@ impl<'a> Span<'a> {
         is_cancellation && !speaks_of_timeout
     }
 
+    /// What the span itself says of its error. Its type counts when no exception was recorded.
+    fn as_error(&self) -> Exception {
+        Exception {
+            full_type: self.error_type().filter(|_| self.recorded().is_empty()),
+            message: self.status_message().map(str::to_owned),
+            stack: None,
+            at_nanos: None,
+        }
+    }
+
+    /// A SERVER that answered 5xx failed all the same.
     fn is_control_flow(&self) -> bool {
-        self.recorded()
-            .last()
-            .is_some_and(Exception::is_control_flow)
+        if self.is_server() && self.http_status().is_some_and(|status| status >= 500) {
+            return false;
+        }
+        let last = self.recorded().pop();
+        last.unwrap_or_else(|| self.as_error()).is_control_flow()
     }
 
     /// The exceptions of the span that are errors.
@@ -396,7 +430,11 @@ impl<'a> Span<'a> {
     }
 
     pub(super) fn request_id(&self) -> Option<String> {
-        self.text(&["http.request.header.x-request-id", "request.id"])
+        self.text(&[
+            "http.request.header.x-request-id",
+            "http.request.header.x_request_id",
+            "request.id",
+        ])
     }
 
     /// Who called; the agent of a call is the service itself.
@@ -407,8 +445,18 @@ impl<'a> Span<'a> {
         self.text(&["user_agent.original", "http.user_agent"])
     }
 
+    /// Who called; the other side of a call is a server.
     pub(super) fn ip_address(&self) -> Option<String> {
-        let address = self.text(&["client.address", "http.client_ip"])?;
+        if !self.is_server_or_consumer() {
+            return None;
+        }
+        let address = self.text(&[
+            "client.address",
+            "http.client_ip",
+            "network.peer.address",
+            "net.sock.peer.addr",
+            "net.peer.ip",
+        ])?;
         let parsed: std::net::IpAddr = address.parse().ok()?;
         Some(match parsed {
             std::net::IpAddr::V4(ip) => {
@@ -430,13 +478,27 @@ impl<'a> Span<'a> {
             "gen_ai.system",
             "server.address",
             "net.peer.name",
+            "net.sock.peer.name",
         ])
         .or_else(|| self.text(&["rpc.service"]))
         .or_else(|| {
-            let method = self.text(&["rpc.method"])?;
+            let method = self.text(&["rpc.method"]).filter(|_| !self.is_json_rpc())?;
             Some(method.split_once('/')?.0.to_owned())
         })
-        .or_else(|| self.text(&["db.system.name", "db.system", "messaging.system"]))
+        .or_else(|| self.text(&["db.system.name", "db.system"]))
+        .or_else(|| self.called_host())
+        .or_else(|| self.text(&["messaging.system"]))
+    }
+
+    /// The host in the URL that was called.
+    fn called_host(&self) -> Option<String> {
+        let url = self.text(&["url.full", "http.url"])?;
+        let (_, rest) = url.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let host = authority.rsplit('@').next()?;
+        let port = host.rfind(':').filter(|at| !host[*at..].contains(']'));
+        let host = &host[..port.unwrap_or(host.len())];
+        Some(host.trim_matches(['[', ']']).to_owned()).filter(|host| !host.is_empty())
     }
 
     /// The status code that speaks of the failure.
@@ -454,7 +516,8 @@ impl<'a> Span<'a> {
         self.http_failure()
             .map(|status| status.to_string())
             .or_else(|| self.grpc_failure().map(str::to_owned))
-            .or_else(|| self.text(&["db.response.status_code"]))
+            .or_else(|| self.foreign_rpc_code())
+            .or_else(|| self.text(&["db.response.status_code", "db.cosmosdb.status_code"]))
     }
 
     pub(super) fn method(&self) -> String {
@@ -465,7 +528,7 @@ impl<'a> Span<'a> {
                 "RECEIVE"
             } else if self.is_producer() {
                 "PUBLISH"
-            } else if self.has_prefix("db.") {
+            } else if self.is_database() {
                 "DB"
             } else {
                 "INTERNAL"
@@ -478,7 +541,8 @@ impl<'a> Span<'a> {
         let path = self.text(&["url.path", "http.target"]).or_else(|| {
             let url = self.text(&["url.full", "http.url"])?;
             let (_, rest) = url.split_once("://")?;
-            Some(rest[rest.find('/')?..].to_owned())
+            let path = rest.find('/').map_or("/", |at| &rest[at..]);
+            Some(path.to_owned())
         })?;
         Some(path.split(['?', '#']).next().unwrap_or_default().to_owned())
     }
@@ -505,18 +569,27 @@ impl<'a> Span<'a> {
                 None => method,
             };
         }
-        if let Some(template) = self.text(&["messaging.destination.template"]) {
+        if let Some(template) = self.text(&[
+            "messaging.destination.template",
+            "messaging.source.template",
+        ]) {
             return template;
         }
-        if self.text(&[
+        let is_temporary = [
             "messaging.destination.anonymous",
             "messaging.destination.temporary",
-        ]) == Some("true".to_owned())
-        {
+            "messaging.source.anonymous",
+            "messaging.source.temporary",
+            "messaging.temp_destination",
+        ]
+        .iter()
+        .any(|key| self.text(&[key]) == Some("true".to_owned()));
+        if is_temporary {
             return "(temporary)".to_owned();
         }
         self.text(&[
             "messaging.destination.name",
+            "messaging.source.name",
             "messaging.destination",
             "faas.name",
         ])
