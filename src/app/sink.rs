@@ -148,6 +148,10 @@ impl Sink {
             return Err(Outcome::Busy(NotTaken::Full.to_string()));
         };
         self.metrics.process.scrub(findings.scrubbed);
+        for (service_name, sampling) in &findings.samplings {
+            let info = &self.metrics.process.sampling;
+            info.tell(service_name, *sampling, now);
+        }
         Ok((findings, place))
     }
 

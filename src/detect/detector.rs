@@ -23,7 +23,7 @@ use super::{
     category::own_category,
     codes::Codes,
     endpoint::{endpoint, method},
-    entry::{Entry, entry, stands_for},
+    entry::{Entry, entry, sampling},
     exceptions::{self, Exception},
     facts::{MAX_ENDPOINT, MAX_METHOD, Note, NoteBook},
     failed::{Outcome, outcome},
@@ -191,6 +191,7 @@ impl<'d> Detector<'d> {
                 has_room,
             )?
         };
+        let samplings = self.requests.samplings(&self.resources);
         let (series, entries) = self.requests.finish(&nested);
         Some(Findings {
             digest,
@@ -207,6 +208,7 @@ impl<'d> Detector<'d> {
             .collect(),
             series,
             entries,
+            samplings,
             traces,
             rows: Vec::new(),
         })
@@ -250,6 +252,8 @@ impl<'d> Detector<'d> {
         let endpoint = Text::chars(&self.endpoint, MAX_ENDPOINT).text;
         let method = Text::chars(method, MAX_METHOD).text;
         let series = self.requests.series(resource, endpoint, method);
+        let (sampling, stands_for) = sampling(span.view.trace_state);
+        self.requests.sampled(resource, sampling);
         let mut name = [0; 24];
         name[..16].copy_from_slice(&span.trace_id.0);
         name[16..].copy_from_slice(&span_id.0);
@@ -259,7 +263,7 @@ impl<'d> Detector<'d> {
             hour: Hour::containing(span.ended_at.at),
             duration_nanos: duration(span.view.start_time_unix_nano, span.view.end_time_unix_nano),
             failed: span.request_failed,
-            stands_for: stands_for(span.view.trace_state),
+            stands_for,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Entry spans: the spans that stand for a request.
 
 use crate::{
-    domain::SpanId,
+    domain::{Sampling, SpanId},
     otlp::{SpanKind, SpanView, Value},
 };
 
@@ -66,22 +66,23 @@ fn unless_nested(span: &SpanView<'_>, parent: Option<SpanId>) -> Entry {
     }
 }
 
-/// How many spans stand behind one that was kept by consistent probability sampling: `ot=th:…` in
-/// the trace state is the rejection threshold, up to 14 hexadecimal digits of a 56-bit fraction.
-pub(super) fn stands_for(trace_state: &[u8]) -> f64 {
-    threshold(trace_state).map_or(1.0, |threshold| {
-        const ALL: u64 = 1 << 56;
+/// How a span was sampled, and how many stand behind it. Consistent probability sampling writes
+/// `ot=th:…` to the trace state: the rejection threshold, up to 14 hexadecimal digits of a 56-bit
+/// fraction. Any other `ot=`, like the `p` and `r` that came before it, leaves the number open.
+pub(super) fn sampling(trace_state: &[u8]) -> (Sampling, f64) {
+    const ALL: u64 = 1 << 56;
+    let mut members = trace_state.split(|byte| *byte == b',');
+    let Some(ours) = members.find_map(|member| member.trim_ascii().strip_prefix(b"ot=")) else {
+        return (Sampling::None, 1.0);
+    };
+    match threshold(ours) {
+        None => (Sampling::Unknown, 1.0),
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        {
-            ALL as f64 / (ALL - threshold) as f64
-        }
-    })
+        Some(threshold) => (Sampling::Threshold, ALL as f64 / (ALL - threshold) as f64),
+    }
 }
 
-fn threshold(trace_state: &[u8]) -> Option<u64> {
-    let ours = trace_state
-        .split(|byte| *byte == b',')
-        .find_map(|member| member.trim_ascii().strip_prefix(b"ot="))?;
+fn threshold(ours: &[u8]) -> Option<u64> {
     let digits = ours
         .split(|byte| *byte == b';')
         .find_map(|field| field.strip_prefix(b"th:"))?;
@@ -141,20 +142,32 @@ mod tests {
 
     #[test]
     fn a_threshold_says_how_many_a_span_stands_for() {
-        for (state, expected) in [
-            ("ot=th:8", 2.0),
-            ("a=b, ot=rv:00112233445566;th:c", 4.0),
-            ("ot=th:0", 1.0),
-            ("ot=th:fffffffffffffff", 1.0),
-            ("ot=th:zz", 1.0),
-            ("th:8", 1.0),
-            ("", 1.0),
+        for (state, kind, expected) in [
+            ("ot=th:8", Sampling::Threshold, 2.0),
+            (
+                "a=b, ot=rv:00112233445566;th:c ,x@ot=th:f",
+                Sampling::Threshold,
+                4.0,
+            ),
+            (
+                "ot=th:c0000000000000;rv:00112233445566",
+                Sampling::Threshold,
+                4.0,
+            ),
+            ("ot=th:0", Sampling::Threshold, 1.0),
+            ("ot=th:fffffffffffffff", Sampling::Unknown, 1.0),
+            ("ot=th:zz", Sampling::Unknown, 1.0),
+            ("ot=th:", Sampling::Unknown, 1.0),
+            ("ot=p:8;r:62", Sampling::Unknown, 1.0),
+            ("ot=rv:00112233445566", Sampling::Unknown, 1.0),
+            ("th:8", Sampling::None, 1.0),
+            ("vendor=th:8", Sampling::None, 1.0),
+            ("", Sampling::None, 1.0),
         ] {
-            assert!(
-                (stands_for(state.as_bytes()) - expected).abs() < 1e-9,
-                "{state}"
-            );
+            let found = sampling(state.as_bytes());
+            assert_eq!(found.0, kind, "{state}");
+            assert!((found.1 - expected).abs() < 1e-9, "{state}");
         }
-        assert!(stands_for(b"ot=th:ffffffffffffff").is_finite());
+        assert!(sampling(b"ot=th:ffffffffffffff").1.is_finite());
     }
 }

@@ -1,6 +1,8 @@
 //! What one request of telemetry comes down to.
 
-use crate::domain::{ApiError, EntrySpan, RequestDigest, Series, Sighting, TraceId, TraceKey};
+use crate::domain::{
+    ApiError, EntrySpan, RequestDigest, Sampling, Series, Sighting, TraceId, TraceKey,
+};
 
 /// Everything that a request leads to. Kept small: texts only where something failed.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,6 +23,8 @@ pub struct Findings {
     pub series: Vec<Series>,
     /// Entry spans in order.
     pub entries: Vec<EntrySpan>,
+    /// Services that have entry spans here, each once, and how those were sampled.
+    pub samplings: Vec<(String, Sampling)>,
     /// Traces with something to remember, each once, in the order of their first finding.
     pub traces: Vec<TraceFindings>,
     /// Rows of exceptions that were logged outside of any trace, in order. Their `aggregation_id` is

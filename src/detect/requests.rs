@@ -1,15 +1,15 @@
 //! The requests of a request: entry spans, by label sets that are kept once.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     hash::{BuildHasherDefault, Hasher},
 };
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::domain::{EntrySpan, Series};
+use crate::domain::{EntrySpan, Sampling, Series};
 
-use super::resource::Resource;
+use super::resource::{Resource, Resources};
 
 /// Entry spans and their label sets.
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub(super) struct Requests {
     series: Vec<Series>,
     by_labels: HashMap<u128, u32, BuildHasherDefault<Hashed>>,
     entries: Vec<EntrySpan>,
+    /// How the entry spans of each label of resources were sampled.
+    samplings: Vec<Option<Sampling>>,
     /// Labels, one behind the other, to be hashed.
     scratch: Vec<u8>,
 }
@@ -56,6 +58,34 @@ impl Requests {
     pub fn push(&mut self, entry: EntrySpan) -> u32 {
         self.entries.push(entry);
         u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// An entry span of the resource was sampled like this.
+    pub fn sampled(&mut self, resource: &Resource, sampling: Sampling) {
+        let label = resource.label as usize;
+        if self.samplings.len() <= label {
+            self.samplings.resize(label + 1, None);
+        }
+        let of_label = &mut self.samplings[label];
+        *of_label = (*of_label).max(Some(sampling));
+    }
+
+    /// How the entry spans of each service were sampled.
+    pub fn samplings(&self, resources: &Resources) -> Vec<(String, Sampling)> {
+        let mut samplings: BTreeMap<&str, Sampling> = BTreeMap::new();
+        for resource in resources.iter() {
+            let Some(Some(sampling)) = self.samplings.get(resource.label as usize) else {
+                continue;
+            };
+            let of_service = samplings
+                .entry(&resource.facts.service_name)
+                .or_insert(*sampling);
+            *of_service = (*of_service).max(*sampling);
+        }
+        let named = samplings.into_iter();
+        named
+            .map(|(service_name, sampling)| (service_name.to_owned(), sampling))
+            .collect()
     }
 
     /// Leaves out the entries that `nested` (sorted) names, and label sets that nothing points to.

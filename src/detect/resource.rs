@@ -81,6 +81,10 @@ impl Resources {
         self.current
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Resource> {
+        self.all.iter()
+    }
+
     pub fn get(&self, index: u32) -> &Resource {
         &self.all[index as usize]
     }

@@ -67,6 +67,29 @@ pub struct EntrySpan {
     pub stands_for: f64,
 }
 
+/// What a service's spans tell of how they were sampled. Of several, the last one here holds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Sampling {
+    /// Nothing: as far as anybody can tell, all of them arrive.
+    None,
+    /// A threshold, which says how many requests each stands for.
+    Threshold,
+    /// That they were sampled, but not how many each stands for.
+    Unknown,
+}
+
+impl Sampling {
+    /// The label's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Threshold => "threshold",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,9 @@ mod sighting;
 mod time;
 mod users;
 
-pub use entry::{DURATION_BUCKETS, DURATION_BUCKETS_SECONDS, EntrySpan, Series, duration_bucket};
+pub use entry::{
+    DURATION_BUCKETS, DURATION_BUCKETS_SECONDS, EntrySpan, Sampling, Series, duration_bucket,
+};
 pub use error::{Aggregation, ApiError, Dimensions, ErrorGroup, ErrorLabels, GroupStatus, OTHER};
 pub use ids::{
     AggregationId, ErrorId, Fingerprint, NameHasher, RequestDigest, SightingKey, SpanId, TraceId,

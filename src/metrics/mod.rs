@@ -4,6 +4,7 @@
 mod data;
 mod deltas;
 mod process;
+mod sampling;
 mod watched;
 
 use prometheus::{Registry, TextEncoder};
@@ -14,6 +15,7 @@ pub use process::{
     Commits, Connections, Memory, OtlpRequests, ProcessMetrics, Queue, RecordResult, Records,
     Repository, Signal, UnresolvedErrors,
 };
+pub use sampling::SamplingInfo;
 
 /// Both kinds of metrics, and the registry that shows them.
 pub struct Metrics {

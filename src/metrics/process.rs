@@ -11,7 +11,7 @@ use prometheus::{
     Registry, core::Collector, proto::MetricType,
 };
 
-use super::{data::label_value, watched::Watched};
+use super::{data::label_value, sampling::SamplingInfo, watched::Watched};
 use crate::domain::{Category, OTHER, Severity, Timestamp};
 
 /// What arrives over OTLP.
@@ -99,6 +99,8 @@ pub struct ProcessMetrics {
     pub memory: Memory,
     /// The database, as it looks from here.
     pub repository: Repository,
+    /// How services sample.
+    pub sampling: SamplingInfo,
     pub(super) series_overflow: IntCounter,
     secrets_scrubbed: IntCounter,
 }
@@ -138,6 +140,7 @@ impl ProcessMetrics {
             queue: Queue::register(registry),
             memory: Memory::register(registry),
             repository: Repository::register(registry, label_sets, series_overflow.clone()),
+            sampling: SamplingInfo::register(registry, label_sets, series_overflow.clone()),
             series_overflow,
             secrets_scrubbed,
         }
@@ -517,7 +520,7 @@ fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Hi
     registered(registry, Histogram::with_opts(options))
 }
 
-fn registered<C: Collector + Clone + 'static>(
+pub(super) fn registered<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: prometheus::Result<C>,
 ) -> C {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::{OTHER, Series},
+    domain::{OTHER, Sampling, Series, Timestamp},
     store::{MetricFamily, MetricTotal},
 };
 
@@ -238,4 +238,34 @@ proptest! {
         prop_assert_eq!(sum(MetricFamily::Requests, None), sent.0);
         prop_assert_eq!(sum(MetricFamily::Requests, Some("error")), sent.1);
     }
+}
+
+#[test]
+fn the_sampling_that_says_least_of_the_requests_holds_for_a_while() {
+    let metrics = Metrics::new(3);
+    let tell = |service, sampling, minute: i64| {
+        let now = Timestamp::from_micros(minute * 60_000_000);
+        metrics.process.sampling.tell(service, sampling, now);
+        let shown = metrics.render();
+        let shown = shown
+            .lines()
+            .filter_map(|line| line.strip_prefix("redspan_sampling_info"));
+        shown.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let shop = |kind| vec![format!("{{kind=\"{kind}\",service_name=\"shop\"}} 1")];
+    assert_eq!(tell("shop", Sampling::None, 0), shop("none"));
+    assert_eq!(tell("shop", Sampling::Threshold, 1), shop("threshold"));
+    assert_eq!(tell("shop", Sampling::Unknown, 2), shop("unknown"));
+    assert_eq!(tell("shop", Sampling::Threshold, 16), shop("unknown"));
+    assert_eq!(tell("shop", Sampling::Threshold, 17), shop("threshold"));
+    assert_eq!(tell("shop", Sampling::None, 31), shop("threshold"));
+    assert_eq!(tell("shop", Sampling::None, 32), shop("none"));
+
+    tell("bank", Sampling::None, 33);
+    tell("mail", Sampling::Threshold, 33);
+    let shown = tell("news", Sampling::None, 33);
+    assert_eq!(shown.len(), 3);
+    assert!(shown.contains(&format!(
+        "{{kind=\"threshold\",service_name=\"{OTHER}\"}} 1"
+    )));
 }

@@ -54,6 +54,11 @@ fn the_ledger_holds_exactly_what_the_demo_says_it_sent() {
             told("spans")
         );
 
+        // Every service of the shop tells that it keeps all of its spans.
+        let sampling = |words: &[&str]| whole(metrics.sum("redspan_sampling_info", words));
+        assert_eq!(sampling(&["kind=\"none\""]), sampling(&[]));
+        assert_eq!(sampling(&["service_name=\"orders\""]), 1);
+
         let expected: BTreeMap<String, i64> = sent["errors"]
             .as_array()
             .expect("a list")

@@ -7,7 +7,7 @@ use std::{
 };
 
 use redspan::{
-    domain::{Category, ErrorLabels, Series, Severity, Timestamp},
+    domain::{Category, ErrorLabels, Sampling, Series, Severity, Timestamp},
     metrics::{MetricDeltas, Metrics, RecordResult, Signal},
 };
 
@@ -59,9 +59,11 @@ pub fn busy() -> Metrics {
     process.queue.watch(65_536, || 12);
     process.memory.watch_inflight(|| 65_536);
     process.memory.watch_evicted_traces(|| 0);
+    let now = Timestamp::from_micros(1_700_000_000_000_000);
+    process.sampling.tell("shop/cart", Sampling::Threshold, now);
     process.repository.set_up(true);
     process.repository.refresh(
-        Timestamp::from_micros(1_700_000_000_000_000),
+        now,
         &[(
             "shop/cart".to_owned(),
             Severity::Error,

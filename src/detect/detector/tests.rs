@@ -15,7 +15,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     detect::TraceFindings,
-    domain::{Category, Content, Severity},
+    domain::{Category, Content, Sampling, Severity},
     otlp::{Encoding, Limits, Records, walk},
 };
 
@@ -721,4 +721,36 @@ fn secrets_are_in_no_part_of_the_findings() {
         &Open(Vec::new()),
     );
     assert!(!format!("{found:?}").contains(CANARY), "{found:#?}");
+}
+
+#[test]
+fn the_entry_spans_of_a_service_tell_how_it_samples() {
+    let sampled = |kind, id, trace_state: &str| Span {
+        trace_state: trace_state.to_owned(),
+        ..span_of(kind, id, 0)
+    };
+    let elsewhere = [
+        ("service.name", "shop"),
+        ("deployment.environment.name", "elsewhere"),
+    ];
+    let found = find_in(
+        vec![
+            resource_spans(SHOP, vec![sampled(SERVER, 1, "")]),
+            resource_spans(&elsewhere, vec![sampled(SERVER, 2, "ot=th:8")]),
+            resource_spans(
+                &[("service.name", "bank")],
+                vec![sampled(SERVER, 3, "ot=p:1"), sampled(SERVER, 4, "ot=th:8")],
+            ),
+            resource_spans(
+                &[("service.name", "mail")],
+                vec![sampled(CLIENT, 5, "ot=th:8")],
+            ),
+        ],
+        &Open(Vec::new()),
+    );
+    let expected = [("bank", Sampling::Unknown), ("shop", Sampling::Threshold)];
+    assert_eq!(
+        found.samplings,
+        expected.map(|(service_name, sampling)| (service_name.to_owned(), sampling))
+    );
 }
