@@ -480,7 +480,8 @@ fn describe(span: &mut Span, plan: &SpanPlan) {
     let (name, kind) = match plan.role {
         Role::Internal => {
             if extra(12) && extra(13) {
-                attributes.push(text("error.type", "shop.errors.Odd"));
+                let types = ["shop.errors.Odd", "AbortError", "celery.exceptions.Retry"];
+                attributes.push(text("error.type", types[plan.response % 3]));
             }
             ("work", 1)
         }
@@ -527,9 +528,7 @@ fn describe(span: &mut Span, plan: &SpanPlan) {
             ("SELECT orders", 3)
         }
         Role::RpcClient | Role::RpcServer => {
-            attributes.push(text("rpc.system.name", "grpc"));
-            attributes.push(text("rpc.method", "bank.Cards/Charge"));
-            attributes.push(number("rpc.grpc.status_code", grpc));
+            attributes.extend(rpc(grpc, extra(2), extra(3)));
             let kind = if plan.role == Role::RpcServer { 2 } else { 3 };
             ("bank.Cards/Charge", kind)
         }
@@ -555,6 +554,22 @@ fn describe(span: &mut Span, plan: &SpanPlan) {
     name.clone_into(&mut span.name);
     span.kind = kind;
     span.attributes = attributes;
+}
+
+/// What a call of any generation says.
+fn rpc(code: i64, is_named_anew: bool, is_coded_anew: bool) -> Vec<KeyValue> {
+    let [system_key, system, code_key] = match (is_named_anew, is_coded_anew) {
+        (false, false) => ["rpc.system", "grpc", "rpc.grpc.status_code"],
+        (true, false) => ["rpc.system.name", "grpc", "rpc.response.status_code"],
+        (false, true) => ["rpc.system.name", "grpc", "rpc.status_code"],
+        (true, true) => ["rpc.system", "jsonrpc", "rpc.jsonrpc.error_code"],
+    };
+    let method = text("rpc.method", "bank.Cards/Charge");
+    let mut said = vec![text(system_key, system), method];
+    if system == "grpc" || code != 0 {
+        said.push(number(code_key, code));
+    }
+    said
 }
 
 pub(super) fn text(key: &str, value: &str) -> KeyValue {
