@@ -6,7 +6,6 @@ mod sink;
 
 use std::{sync::Arc, time::Duration};
 
-use sha2::{Digest, Sha256};
 use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
     domain::Hour,
     failure::Failure,
     jobs,
+    lately::Lately,
     metrics::{Metrics, ProcessMetrics},
     otlp::{
         body::BodyLimits,
@@ -74,11 +74,26 @@ pub async fn serve(
     let budget = Budget::new(config.limits.in_flight_bytes.0);
     watch_memory(&metrics.process, &queue, &budget, &open);
 
-    let intake = intake(&config, detect, &store, &metrics, &open, &queue, budget);
+    let lately = Arc::new(Lately::default());
+    let sink = Sink {
+        detect,
+        limits: walk_limits(&config.limits),
+        open: Arc::clone(&open),
+        queue: queue.clone(),
+        metrics: Arc::clone(&metrics),
+        lately: Arc::clone(&lately),
+        shared_with: store.is_shared().then(|| Arc::clone(&store)),
+    };
+    let intake = Intake::new(sink, otlp_settings(&config, budget));
     let web_state = web::WebState {
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
         api_is_closed: config.api_is_closed(),
+        api_tokens: (config.auth.api_token.iter())
+            .map(config::Secret::expose)
+            .collect(),
+        reader: Arc::clone(&store) as Arc<dyn store::Reader>,
+        lately: Arc::clone(&lately),
         misdirected: Arc::new(web::Misdirected::new(addresses.otlp_http.port())),
     };
 
@@ -220,29 +235,7 @@ fn watch_memory(
         .watch(gauge.capacity(), move || gauge.waiting());
 }
 
-/// What takes requests of telemetry, and hands what it finds in them to the queue.
-fn intake(
-    config: &Config,
-    detect: reload::InForce,
-    store: &SharedStore,
-    metrics: &Arc<Metrics>,
-    open: &Arc<OpenTraceSet>,
-    queue: &CommitQueue,
-    budget: Budget,
-) -> Intake<Sink> {
-    let sink = Sink {
-        detect,
-        limits: walk_limits(&config.limits),
-        open: Arc::clone(open),
-        queue: queue.clone(),
-        metrics: Arc::clone(metrics),
-        shared_with: store.is_shared().then(|| Arc::clone(store)),
-    };
-    Intake::new(sink, otlp_settings(config, budget))
-}
-
 fn otlp_settings(config: &Config, budget: Budget) -> export::Settings {
-    let tokens = config.auth.ingest_token.iter();
     export::Settings {
         body: BodyLimits {
             wire_bytes: config.limits.body_bytes.0,
@@ -250,8 +243,11 @@ fn otlp_settings(config: &Config, budget: Budget) -> export::Settings {
         },
         budget,
         answer_within: config.limits.answer_timeout,
-        token_digests: tokens
-            .map(|token| Sha256::digest(token.expose()).into())
+        tokens: config
+            .auth
+            .ingest_token
+            .iter()
+            .map(config::Secret::expose)
             .collect(),
     }
 }

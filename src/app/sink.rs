@@ -9,6 +9,7 @@ use crate::{
     clock,
     commit::{self, CommitQueue, NotTaken, OPEN_SECONDS, OpenTraceSet, Place, Tally, Work},
     detect::{Detector, Findings, OpenTraces as _, TraceKeys},
+    lately::Lately,
     metrics::{Metrics, RecordResult, Signal},
     otlp::{
         Encoding, Limits, Records, Refusal, answer,
@@ -31,6 +32,7 @@ pub(super) struct Sink {
     pub(super) open: Arc<OpenTraceSet>,
     pub(super) queue: CommitQueue,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) lately: Arc<Lately>,
     /// The database, when other processes write to it too.
     pub(super) shared_with: Option<SharedStore>,
 }
@@ -57,7 +59,7 @@ impl ExportService for Sink {
         {
             return outcome;
         }
-        let (findings, place) = match self.look_at(records, &body, encoding) {
+        let (mut findings, place) = match self.look_at(records, &body, encoding) {
             Ok(found) => found,
             Err(outcome) => return outcome,
         };
@@ -74,6 +76,8 @@ impl ExportService for Sink {
             }
             return Outcome::Accepted;
         };
+        let left_out = std::mem::take(&mut findings.left_out);
+        self.lately.note(clock::now(), left_out);
         if findings.digest.is_none() {
             // Log records without an exception: there is nothing to write.
             unsettled.settle_as_no_errors(findings.dropped);

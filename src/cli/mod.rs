@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod demo;
 pub mod errors;
+pub mod explain;
 pub mod migrate;
 pub mod screen;
 mod settings;
@@ -77,6 +78,8 @@ enum Command {
     /// Look at errors.
     #[command(subcommand)]
     Errors(errors::Command),
+    /// Say what was seen of a trace, and why its rows are what they are.
+    Explain(explain::Explain),
     /// Look at the hours in which errors are counted, prove them, count them again.
     #[command(subcommand)]
     Aggregations(aggregations::Command),
@@ -158,6 +161,7 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
             in_runtime(app::serve(config, load))
         }
         Command::Errors(command) => in_runtime(errors::run(command, &load()?, cli.color)),
+        Command::Explain(command) => in_runtime(explain::run(command, &database()?, cli.color)),
         Command::Aggregations(command) => {
             in_runtime(aggregations::run(command, &database()?, cli.color))
         }

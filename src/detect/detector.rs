@@ -12,6 +12,7 @@ use crate::{
         EntrySpan, Hour, NameHasher, RequestDigest, Sighting, SightingKind, SpanId, Timestamp,
         TraceId, TraceKey,
     },
+    lately::{LeftOut, Reason},
     otlp::{LogRecordView, ResourceView, ScopeView, SpanView, Value, Visitor},
 };
 
@@ -26,7 +27,7 @@ use super::{
     entry::{Entry, entry, sampling},
     exceptions::{self, Exception},
     facts::{MAX_ENDPOINT, MAX_METHOD, Note, NoteBook},
-    failed::{Outcome, outcome},
+    failed::{Outcome, failed_because, outcome},
     requests::Requests,
     resource::Resources,
     row::{self, Origin, Scope},
@@ -49,6 +50,7 @@ pub struct Detector<'d> {
     /// The resource at hand is this process.
     is_own: bool,
     dropped: u64,
+    left_out: Vec<LeftOut>,
     bad_trace_ids: u64,
     bad_span_ids: u64,
     /// Secrets that were taken out.
@@ -85,6 +87,13 @@ const MAX_FIRST_LINE_BYTES: usize = 1024;
 /// cut short.
 const MAX_TEXT_BYTES: usize = 32 * 1024 * 1024;
 
+/// Why spans are rejected.
+const BAD_TRACE_ID: &str = "bad_trace_id";
+const BAD_SPAN_ID: &str = "bad_span_id";
+
+/// Records of a request that are named as left out; the rest is only counted.
+const MAX_LEFT_OUT: usize = 32;
+
 impl<'d> Detector<'d> {
     /// A detector for one request of spans. `received_at` is what impossible times become.
     #[must_use]
@@ -103,6 +112,7 @@ impl<'d> Detector<'d> {
             is_own: false,
             records: 0,
             dropped: 0,
+            left_out: Vec::new(),
             bad_trace_ids: 0,
             bad_span_ids: 0,
             scrubbed: 0,
@@ -200,8 +210,8 @@ impl<'d> Detector<'d> {
             scrubbed: self.scrubbed,
             dropped: self.dropped,
             rejected: [
-                ("bad_trace_id", self.bad_trace_ids),
-                ("bad_span_id", self.bad_span_ids),
+                (BAD_TRACE_ID, self.bad_trace_ids),
+                (BAD_SPAN_ID, self.bad_span_ids),
             ]
             .into_iter()
             .filter(|&(_, count)| count > 0)
@@ -211,6 +221,7 @@ impl<'d> Detector<'d> {
             samplings,
             traces,
             rows: Vec::new(),
+            left_out: self.left_out,
         })
     }
 
@@ -306,7 +317,7 @@ impl<'d> Detector<'d> {
             }
         }
         if !found {
-            self.dropped += 1;
+            self.drop_by(rule, Some(span.trace_id));
         }
     }
 
@@ -412,6 +423,10 @@ impl<'d> Detector<'d> {
                 .or_else(|| effect?.category),
             own_category: Some(row.category),
             tags: effect.map_or_else(Vec::new, |effect| effect.tags.clone()),
+            because: (kind == SightingKind::FailedSpan).then(|| {
+                let by_rule = effect.is_some_and(|effect| effect.fail_request == Some(true));
+                failed_because(span.view, span.codes, by_rule)
+            }),
             rule: rule.map(|rule| rule.name.clone()),
             critical: row.critical || log_severity >= FATAL,
             log_severity,
@@ -464,6 +479,21 @@ impl<'d> Detector<'d> {
         rules.find(&subject, || {
             own_category(span, attributes, codes, &type_name, &message, has_exception)
         })
+    }
+
+    /// Counts a record that would be an error, had not the rule dropped it.
+    fn drop_by(&mut self, rule: Option<&Rule>, trace_id: Option<TraceId>) {
+        self.dropped += 1;
+        if let Some(rule) = rule {
+            let rule = rule.name.clone();
+            self.leave_out(trace_id, Reason::Dropped { rule });
+        }
+    }
+
+    fn leave_out(&mut self, trace_id: Option<TraceId>, reason: Reason) {
+        if self.left_out.len() < MAX_LEFT_OUT {
+            self.left_out.push(LeftOut { trace_id, reason });
+        }
     }
 
     fn trace_key(&mut self, trace_id: TraceId) -> TraceKey {
@@ -549,10 +579,22 @@ impl Visitor for Detector<'_> {
         self.digest(view);
         let Some(trace_id) = TraceId::from_slice(view.trace_id) else {
             self.bad_trace_ids += 1;
+            self.leave_out(
+                None,
+                Reason::Rejected {
+                    reason: BAD_TRACE_ID,
+                },
+            );
             return;
         };
         let Some(span_id) = SpanId::from_slice(view.span_id) else {
             self.bad_span_ids += 1;
+            self.leave_out(
+                Some(trace_id),
+                Reason::Rejected {
+                    reason: BAD_SPAN_ID,
+                },
+            );
             return;
         };
         let attributes = Attributes::new(view.attributes);
@@ -571,7 +613,7 @@ impl Visitor for Detector<'_> {
         }
         let effect = rule.map(|rule| &rule.effect);
         if effect.is_some_and(|effect| effect.drop) && outcome == Outcome::Failed {
-            self.dropped += 1;
+            self.drop_by(rule, Some(trace_id));
             (outcome, has_findings) = (Outcome::Dismissed, false);
         }
         let fails_request = effect.and_then(|effect| effect.fail_request);

@@ -1,6 +1,9 @@
 //! Which spans failed: the first rule that matches decides.
 
-use crate::otlp::{SpanKind, SpanView, StatusCode};
+use crate::{
+    domain::FailedBecause,
+    otlp::{SpanKind, SpanView, StatusCode},
+};
 
 use super::{
     attributes::{Attributes, Slot},
@@ -108,6 +111,23 @@ fn named_only<'a>(span: &SpanView<'a>, attributes: &Attributes<'a>) -> Option<Ex
         message: lossy(span.status_message),
         ..Exception::default()
     })
+}
+
+/// Why a span failed that did.
+pub(super) fn failed_because(
+    span: &SpanView<'_>,
+    codes: Codes<'_>,
+    by_rule: bool,
+) -> FailedBecause {
+    if by_rule {
+        FailedBecause::Rule
+    } else if span.status == StatusCode::Error {
+        FailedBecause::StatusError
+    } else if codes.text().is_some() {
+        FailedBecause::Answer
+    } else {
+        FailedBecause::ErrorType
+    }
 }
 
 fn was_cancelled(span: &SpanView<'_>, codes: Codes<'_>, thrown: Option<&Exception<'_>>) -> bool {

@@ -3,6 +3,7 @@
 use crate::domain::{
     ApiError, EntrySpan, RequestDigest, Sampling, Series, Sighting, TraceId, TraceKey,
 };
+use crate::lately::LeftOut;
 
 /// Everything that a request leads to. Kept small: texts only where something failed.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,6 +31,8 @@ pub struct Findings {
     /// Rows of exceptions that were logged outside of any trace, in order. Their `aggregation_id` is
     /// the plan's to set.
     pub rows: Vec<ApiError>,
+    /// The first of those that were dropped or rejected.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// About what a row without a trace takes beside the sighting that it was made of, which is as

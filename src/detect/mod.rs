@@ -9,6 +9,7 @@ mod detector;
 mod endpoint;
 mod entry;
 mod exceptions;
+mod explain;
 mod facts;
 mod failed;
 mod findings;
@@ -31,6 +32,9 @@ mod values;
 pub use built_in::built_in_rules;
 pub use detector::Detector;
 pub(crate) use exceptions::short_type;
+pub use explain::{
+    ExplainedPart, ExplainedRow, ExplainedSighting, SightingOutcome, StoredPart, explain,
+};
 pub use findings::{Findings, OpenTraces, Room, TraceFindings};
 pub use fingerprint::fingerprint_of;
 #[cfg(test)]

@@ -189,6 +189,7 @@ fn plain(
         stated_category: None,
         own_category: None,
         tags: Vec::new(),
+        because: None,
         rule: None,
         critical: false,
         log_severity: 0,

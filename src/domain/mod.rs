@@ -19,6 +19,6 @@ pub use ids::{
 };
 pub use json_object::JsonObject;
 pub use kinds::{Category, PipelineStatus, Severity, StageStatus, UnknownName};
-pub use sighting::{Content, EntryFacts, Gravity, Sighting, SightingKind, Thrown};
+pub use sighting::{Content, EntryFacts, FailedBecause, Gravity, Sighting, SightingKind, Thrown};
 pub use time::{Hour, Timestamp};
 pub use users::UserHasher;

@@ -22,6 +22,20 @@ pub enum SightingKind {
     Span,
 }
 
+/// What says that a span failed; the first that applies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailedBecause {
+    /// A rule of the user.
+    Rule,
+    /// Its status is ERROR.
+    StatusError,
+    /// The status of HTTP, or the code of gRPC, that it answered or was answered.
+    Answer,
+    /// It has an `error.type`.
+    ErrorType,
+}
+
 /// What the severity of a log record comes down to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Gravity {
@@ -122,6 +136,9 @@ pub struct Sighting {
     /// What rules of the user add to the row's tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Why the span failed; absent when it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<FailedBecause>,
     /// The rule of the user that matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,

@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Body;
-use hyper::header::AUTHORIZATION;
 use hyper::{HeaderMap, StatusCode};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
 use tokio::time::Instant;
 
 use super::Encoding;
@@ -20,6 +17,7 @@ use super::answer::Signal;
 use super::body::{self, BodyError, BodyLimits, Buffer, Coding};
 use super::budget::Budget;
 use super::inflate::inflate;
+use crate::tokens::Tokens;
 
 /// Bodies below this size, a batch of thousands of spans, are inflated where they are; others would
 /// keep a worker thread from serving, so they get a thread of their own.
@@ -93,8 +91,8 @@ pub struct Settings {
     /// From the last byte of the body to the answer. Default 3.8 s; then 503. Exporters give up
     /// after 10 s in all, so there is time for a second try.
     pub answer_within: Duration,
-    /// SHA-256 digests of the tokens of which clients must show one. Default none: anybody may.
-    pub token_digests: Vec<[u8; 32]>,
+    /// Of which clients must show one. Default none: anybody may send.
+    pub tokens: Tokens,
 }
 
 impl Default for Settings {
@@ -103,7 +101,7 @@ impl Default for Settings {
             body: BodyLimits::default(),
             budget: Budget::new(64 * 1_024 * 1_024),
             answer_within: Duration::from_millis(3_800),
-            token_digests: Vec::new(),
+            tokens: Tokens::default(),
         }
     }
 }
@@ -152,22 +150,7 @@ impl<T: ExportService> Intake<T> {
 
     /// Whether the token of the request's head is a known one, or none is needed.
     pub(super) fn is_authorized(&self, headers: &HeaderMap) -> bool {
-        let digests = &self.0.settings.token_digests;
-        if digests.is_empty() {
-            return true;
-        }
-        let Some(token) = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| bearer(value.as_bytes()))
-        else {
-            return false;
-        };
-        let shown: [u8; 32] = Sha256::digest(token).into();
-        // Every digest is compared, so that the time tells nothing.
-        let equal = digests.iter().fold(Choice::from(0), |equal, digest| {
-            equal | digest.ct_eq(&shown)
-        });
-        equal.into()
+        self.0.settings.tokens.admit(headers)
     }
 
     /// A body that is the request itself, from its first byte to the outcome.
@@ -239,14 +222,6 @@ impl<T: ExportService> Intake<T> {
             .await
             .expect("inflation does not panic, and the runtime outlives its requests")
     }
-}
-
-/// The token of `Authorization: Bearer TOKEN`.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| token.trim_ascii())
 }
 
 /// The status of a request whose body could not be taken.

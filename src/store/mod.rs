@@ -36,9 +36,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::detect::StoredPart;
 use crate::domain::{
     Aggregation, ApiError, ErrorGroup, ErrorId, Fingerprint, Hour, RequestDigest, Sighting,
-    Timestamp, TraceKey,
+    Timestamp, TraceId, TraceKey,
 };
 
 /// One database, SQLite or PostgreSQL.
@@ -87,6 +88,9 @@ pub struct LabelSets {
 pub trait Reader: Send + Sync + 'static {
     /// The same reader without the time limit: for a person, who knows when to stop waiting.
     fn patient(&self) -> Box<dyn Reader>;
+
+    /// What is stored of a trace in every service that has ever had an error, in their order.
+    async fn get_trace(&self, trace: TraceId) -> Result<Vec<StoredPart>, StoreError>;
 
     /// The keys of the traces touched since the instant, at most `limit`, latest first.
     async fn open_traces(

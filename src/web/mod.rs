@@ -1,16 +1,18 @@
 //! What people and machines ask redspan, on the port of `http.listen`: metrics, health, and a
 //! greeting that says where to look.
 
+mod explain;
 mod health;
 mod metrics;
 mod misdirected;
+mod problem;
 
 use std::sync::Arc;
 
 use axum::{
     Router,
     extract::{Request, State},
-    http::{Method, StatusCode, Uri, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -19,7 +21,9 @@ use axum::{
 pub use health::Readiness;
 pub use misdirected::Misdirected;
 
-use crate::metrics::Metrics;
+use crate::{lately::Lately, metrics::Metrics, store::Reader, tokens::Tokens};
+
+use problem::Problem;
 
 /// What the routes show.
 #[derive(Clone)]
@@ -31,6 +35,12 @@ pub struct WebState {
     /// Whether only `/metrics`, `/livez` and `/readyz` are open, because everybody on the network
     /// could use the rest: [`crate::config::Config::api_is_closed`].
     pub api_is_closed: bool,
+    /// Of which one must be shown to use the API.
+    pub api_tokens: Tokens,
+    /// Asked by the API.
+    pub reader: Arc<dyn Reader>,
+    /// Records that were left out lately.
+    pub lately: Arc<Lately>,
     /// Telemetry that arrives here should have gone to another port.
     pub misdirected: Arc<Misdirected>,
 }
@@ -42,6 +52,7 @@ pub fn router(state: WebState) -> Router {
         .route("/metrics", get(metrics::show))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .route("/api/v1/explain", get(explain::show))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(state.clone(), gate))
@@ -65,7 +76,21 @@ async fn gate(State(state): State<WebState>, request: Request, next: Next) -> Re
              \"none\" if everybody may.\n",
         );
     }
+    if is_api(request.uri().path()) && !state.api_tokens.admit(request.headers()) {
+        let advice =
+            "a token is required: send Authorization: Bearer TOKEN with one of auth.api_token";
+        let mut response = Problem::new(StatusCode::UNAUTHORIZED, advice).into_response();
+        let scheme = HeaderValue::from_static("Bearer");
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, scheme);
+        return response;
+    }
     next.run(request).await
+}
+
+fn is_api(path: &str) -> bool {
+    path.starts_with("/api/")
 }
 
 async fn landing() -> Response {
@@ -75,7 +100,8 @@ async fn landing() -> Response {
             "redspan ",
             env!("CARGO_PKG_VERSION"),
             "\n\n/metrics   for Prometheus\n/livez     whether the process runs\n/readyz    whether it \
-             takes telemetry, and why not\n"
+             takes telemetry, and why not\n/api/v1/explain?traceId=…   what was seen of a \
+             trace, and which rows came of it\n"
         ),
     )
 }

@@ -6,16 +6,29 @@ use axum::{body::Body, http::HeaderMap};
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use tempfile::TempDir;
 
 use super::*;
+use crate::store;
 
-fn state() -> WebState {
+async fn state(folder: &TempDir) -> WebState {
     WebState {
         metrics: Arc::new(Metrics::new(2_000)),
         readiness: Readiness::default(),
         api_is_closed: false,
+        api_tokens: Tokens::default(),
+        reader: empty_ledger(folder).await,
+        lately: Arc::default(),
         misdirected: Arc::new(Misdirected::new(4_318)),
     }
+}
+
+async fn empty_ledger(folder: &TempDir) -> Arc<dyn Reader> {
+    let settings = store::DatabaseSettings {
+        url: format!("sqlite://{}", folder.path().join("redspan.db").display()),
+        ..store::DatabaseSettings::default()
+    };
+    store::connect(&settings).await.unwrap() as Arc<dyn Reader>
 }
 
 async fn ask(state: &WebState, request: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
@@ -43,7 +56,8 @@ async fn text(state: &WebState, request: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn metrics_are_plain_text_and_gzip_when_asked_for() {
-    let state = state();
+    let folder = TempDir::new().unwrap();
+    let state = state(&folder).await;
     let (status, headers, plain) = ask(&state, "GET /metrics").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
@@ -71,7 +85,8 @@ async fn metrics_are_plain_text_and_gzip_when_asked_for() {
 
 #[tokio::test]
 async fn readiness_says_why_not_and_liveness_never_minds() {
-    let state = state();
+    let folder = TempDir::new().unwrap();
+    let state = state(&folder).await;
     assert_eq!(
         text(&state, "GET /readyz").await,
         (503, "not ready: starting\n".to_owned())
@@ -106,9 +121,10 @@ async fn readiness_says_why_not_and_liveness_never_minds() {
 
 #[tokio::test]
 async fn an_exposed_port_without_a_token_shows_metrics_and_health_only() {
+    let folder = TempDir::new().unwrap();
     let state = WebState {
         api_is_closed: true,
-        ..state()
+        ..state(&folder).await
     };
     state.readiness.set_started();
     for path in ["/metrics", "/livez", "/readyz"] {
@@ -123,7 +139,8 @@ async fn an_exposed_port_without_a_token_shows_metrics_and_health_only() {
 
 #[tokio::test]
 async fn unknown_paths_and_methods_are_answered_plainly() {
-    let state = state();
+    let folder = TempDir::new().unwrap();
+    let state = state(&folder).await;
     assert!(text(&state, "GET /").await.1.contains("/metrics"));
     assert_eq!(text(&state, "GET /nothing").await.0, 404);
     let (status, headers, _) = ask(&state, "POST /metrics").await;

@@ -6,6 +6,7 @@ mod cli;
 mod databases;
 mod demo;
 mod exactly_once;
+mod explain;
 mod fixtures;
 
 mod generate;

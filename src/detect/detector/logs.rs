@@ -133,7 +133,7 @@ impl Detector<'_> {
         let rule = self.rule(&view, &attributes, codes, Some(&exception));
         let effect = rule.map(|rule| &rule.effect);
         if effect.is_some_and(|effect| effect.drop) {
-            self.dropped += 1;
+            self.drop_by(rule, trace_id);
             return;
         }
         let is_kept = effect.is_some_and(|effect| effect.severity.is_some())
@@ -182,7 +182,7 @@ impl Detector<'_> {
 
     /// What the log records come down to. Without an exception among them nothing is written, and
     /// nobody needs to know the request again.
-    pub(super) fn finish_logs(&self, logs: Logs) -> Findings {
+    pub(super) fn finish_logs(self, logs: Logs) -> Findings {
         let has_findings = !logs.traces.is_empty() || !logs.rows.is_empty();
         Findings {
             digest: has_findings.then(|| self.request_digest()),
@@ -190,6 +190,7 @@ impl Detector<'_> {
             own_spans: self.own_spans,
             scrubbed: self.scrubbed,
             dropped: self.dropped,
+            left_out: self.left_out,
             traces: logs.traces,
             rows: logs.rows,
             ..Findings::default()

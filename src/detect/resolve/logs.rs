@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use crate::domain::{Gravity, Sighting, SightingKind};
 
 use super::{
-    Failures,
+    Failures, SightingOutcome,
     row::{Origin, Standing},
 };
 
@@ -34,6 +34,7 @@ impl Failures<'_> {
                 continue;
             };
             self.joined[at] = failed;
+            self.outcomes[at] = SightingOutcome::SaysForItsSpan;
             let attached = &mut self.attached[failed];
             let rank = |at: usize| {
                 let log = &self.sightings[at];
@@ -107,6 +108,7 @@ impl Failures<'_> {
             return false;
         };
         self.joined[at] = self.root(nearest);
+        self.outcomes[at] = SightingOutcome::SameAsAnother;
         true
     }
 
@@ -131,6 +133,7 @@ impl Failures<'_> {
                         .are_one(&self.sightings[*at], &self.sightings[*other])
                 {
                     self.joined[root] = of_other;
+                    self.outcomes[root] = SightingOutcome::SameAsAnother;
                 }
             }
         }

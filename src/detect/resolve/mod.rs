@@ -13,14 +13,15 @@ mod tests;
 
 pub use naming::TRIMMED;
 pub(super) use row::row_outside_of_traces;
-pub use row::{ResolvedRow, RowContext, build_row, content_of};
+pub use row::{ResolvedRow, RowContext, Standing, build_row, content_of};
 
 use std::cmp::Reverse;
 
+use super::SightingOutcome;
 use crate::domain::{Gravity, Sighting, SightingKind};
 
 use naming::Naming;
-use row::{Origin, Standing};
+use row::Origin;
 use spans::Spans;
 
 /// The rows of a trace, in the order of their first sightings. `sightings` stand in order of
@@ -73,6 +74,10 @@ fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<Res
             ResolvedFailure {
                 entry: spans.entry_of(sightings[place].span_id),
                 standing: failures.standing(root, &members),
+                outcomes: members
+                    .iter()
+                    .map(|member| failures.outcomes[*member])
+                    .collect(),
                 origin,
                 members,
             }
@@ -84,6 +89,8 @@ fn resolve_from(sightings: &[Sighting], joining: usize, first: usize) -> Vec<Res
 #[derive(Clone, Debug)]
 pub struct ResolvedFailure {
     members: Vec<usize>,
+    /// Why each of them is one.
+    outcomes: Vec<SightingOutcome>,
     origin: Origin,
     entry: Option<usize>,
     standing: Standing,
@@ -95,11 +102,15 @@ impl ResolvedFailure {
     pub fn row(self, sightings: &[Sighting]) -> ResolvedRow {
         let Self {
             members,
+            outcomes,
             origin,
             entry,
             standing,
         } = self;
-        ResolvedRow::new(sightings, members, origin, entry, standing)
+        ResolvedRow {
+            outcomes,
+            ..ResolvedRow::new(sightings, members, origin, entry, standing)
+        }
     }
 }
 
@@ -113,6 +124,8 @@ struct Failures<'a> {
     above: Vec<Option<usize>>,
     /// The sighting whose row this one belongs to; itself when the row hangs on it.
     joined: Vec<usize>,
+    /// Why.
+    outcomes: Vec<SightingOutcome>,
     /// What the failure that begins here is built from: its lowest cause.
     origins: Vec<usize>,
     /// The failed span above that a failed span is the cause of.
@@ -141,6 +154,7 @@ impl<'a> Failures<'a> {
             joining,
             above,
             joined: (0..sightings.len()).collect(),
+            outcomes: vec![SightingOutcome::Failure; sightings.len()],
             origins: (0..sightings.len()).collect(),
             caused: vec![None; sightings.len()],
             attached: vec![None; sightings.len()],
@@ -172,6 +186,11 @@ impl<'a> Failures<'a> {
                     .exception_of(cause)
                     .is_some_and(|exception| self.naming.names(failure, exception));
             if is_one {
+                self.outcomes[cause] = if failure.thrown.is_none() {
+                    SightingOutcome::CauseOfSilentSpan
+                } else {
+                    SightingOutcome::CauseNamedAbove
+                };
                 self.joined[cause] = at;
                 self.caused[cause] = Some(at);
                 self.origins[at] = self.origins[cause];
@@ -220,6 +239,7 @@ impl<'a> Failures<'a> {
             if let Some(other) = joins.filter(|other| *other < self.joining) {
                 let root = self.root(other);
                 if root != at {
+                    self.outcomes[at] = SightingOutcome::SameAsAbove;
                     self.joined[at] = root;
                 }
             }

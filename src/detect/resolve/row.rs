@@ -1,13 +1,13 @@
 //! What a resolved failure says, column by column, and back: the content that its row keeps.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::detect::{SightingOutcome, row::FINGERPRINT_BASIS};
 use crate::domain::{
     AggregationId, ApiError, Category, Content, EntryFacts, ErrorId, Gravity, JsonObject, Severity,
     Sighting, SightingKind, SpanId, Timestamp, TraceId,
 };
-
-use crate::detect::row::FINGERPRINT_BASIS;
 
 /// Keys of `context` that are written here and belong to no content.
 const ENTRY: &str = "entry";
@@ -39,7 +39,8 @@ pub struct Origin {
 }
 
 /// How a failure ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It failed whatever it happened in.
     Failure,
@@ -56,6 +57,10 @@ pub struct ResolvedRow {
     pub id: ErrorId,
     /// Its sightings, in order of arrival.
     pub members: Vec<usize>,
+    /// Why each of them is one.
+    pub outcomes: Vec<SightingOutcome>,
+    /// How it ended.
+    pub standing: Standing,
     /// What it is built from.
     pub origin: Origin,
     /// The sighting of its entry span.
@@ -150,6 +155,8 @@ impl ResolvedRow {
         let place = span.unwrap_or(built_from);
         Self {
             id: ErrorId(sightings[named_after].key.0),
+            outcomes: vec![SightingOutcome::Failure; members.len()],
+            standing,
             origin,
             entry,
             span_id: place.span_id,

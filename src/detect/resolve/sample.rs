@@ -72,6 +72,7 @@ fn sighting(kind: SightingKind, span: u16, parent: u16) -> Sighting {
         stated_category: None,
         own_category: None,
         tags: Vec::new(),
+        because: None,
         rule: None,
         critical: false,
         log_severity: 0,

@@ -8,6 +8,7 @@ mod groups;
 mod hours;
 pub(super) mod rows;
 mod statement;
+mod traces;
 mod verify;
 
 pub use dialect::Dialect;
@@ -18,9 +19,10 @@ use sqlx::{Pool, Transaction};
 use statement::Statement;
 use uuid::Uuid;
 
+use crate::detect::StoredPart;
 use crate::domain::{
     Aggregation, ApiError, Category, ErrorGroup, ErrorId, Fingerprint, Hour, Severity, Sighting,
-    Timestamp, TraceKey,
+    Timestamp, TraceId, TraceKey,
 };
 
 use super::{
@@ -59,6 +61,10 @@ impl<T: ReadsSql> Reader for T {
             pool: self.reader().pool.clone(),
             is_patient: true,
         })
+    }
+
+    async fn get_trace(&self, trace: TraceId) -> Result<Vec<StoredPart>, StoreError> {
+        self.reader().get_trace(trace).await
     }
 
     async fn open_traces(

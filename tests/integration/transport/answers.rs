@@ -9,7 +9,6 @@ use redspan::otlp::answer::Signal;
 use redspan::otlp::export::{self, Outcome};
 use redspan::server;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{Answer, JSON, PROTOBUF, Server, Taken, start, started, until};
 
@@ -298,9 +297,10 @@ async fn every_answer_is_counted_also_when_no_service_saw_the_request() {
 
 #[tokio::test]
 async fn a_token_is_asked_for_when_there_are_any() {
-    let digest = |token: &str| Sha256::digest(token).into();
     let http = export::Settings {
-        token_digests: vec![digest("first-token-of-two"), digest("second-token-of-two")],
+        tokens: ["first-token-of-two", "second-token-of-two"]
+            .into_iter()
+            .collect(),
         ..export::Settings::default()
     };
     let server = start(http, server::Settings::default()).await;

@@ -20,7 +20,6 @@ use redspan::otlp::body::BodyLimits;
 use redspan::otlp::budget::{Budget, STEP_BYTES};
 use redspan::otlp::export::{self, Outcome};
 use redspan::server;
-use sha2::{Digest, Sha256};
 use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -218,7 +217,7 @@ fn assert_too_large(refused: &Status, limit: &str) {
 async fn a_token_is_asked_for_when_there_are_any() {
     let token = "a-token-of-some-length";
     let settings = export::Settings {
-        token_digests: vec![Sha256::digest(token).into()],
+        tokens: [token].into_iter().collect(),
         ..export::Settings::default()
     };
     let server = start_grpc(settings, server::Settings::default()).await;
