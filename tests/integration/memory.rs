@@ -295,8 +295,18 @@ fn send(program: &Program, media_type: &str, body: &[u8]) -> u16 {
 }
 
 fn send_by(agent: &ureq::Agent, program: &Program, media_type: &str, body: &[u8]) -> u16 {
+    send_to("/v1/traces", agent, program, media_type, body)
+}
+
+fn send_to(
+    path: &str,
+    agent: &ureq::Agent,
+    program: &Program,
+    media_type: &str,
+    body: &[u8],
+) -> u16 {
     let mut response = agent
-        .post(format!("http://{}/v1/traces", program.otlp))
+        .post(format!("http://{}{path}", program.otlp))
         .content_type(media_type)
         .header("Content-Encoding", "gzip")
         .send(body)
@@ -537,6 +547,60 @@ fn a_request_of_failures_only_is_stored_whole_within_256_mebibytes() {
             let status = send_by(&patient, &program, "application/x-protobuf", &body);
             assert_eq!(status, 200, "{kind:?}, {failures:?}");
             assert_stored_within_the_limit(&program, &database, failures, 1);
+        }
+    }
+}
+
+/// As many exceptions as a request can have, as log records, each in a trace of its own or in none.
+fn log_records(count: u64, are_in_traces: bool) -> Vec<u8> {
+    let text = |text: &str| field(1, text.as_bytes());
+    let attribute =
+        |key: &str, value: &str| field(6, &[text(key), field(2, &text(value))].concat());
+    let records = (1..=count).map(|number| {
+        let time = [
+            vec![1 << 3 | 1],
+            (load::now_nanos() + number).to_le_bytes().to_vec(),
+        ];
+        let message = format!("no stock for order {number}");
+        let mut record = vec![
+            time.concat(),
+            vec![2 << 3, 17],
+            field(5, &text("it did not go well")),
+            attribute("exception.type", "shop.StockError"),
+            attribute("exception.message", &message),
+        ];
+        if are_in_traces {
+            record.push(field(9, &[[0; 8], number.to_be_bytes()].concat()));
+        }
+        field(2, &record.concat())
+    });
+    field(1, &field(2, &records.flatten().collect::<Vec<u8>>()))
+}
+
+#[test]
+fn log_records_of_exceptions_only_are_stored_whole_within_256_mebibytes() {
+    const COUNT: u64 = 49_990;
+    if !is_release() {
+        return;
+    }
+    let patient: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_mins(2)))
+        .build()
+        .into();
+    for are_in_traces in [false, true] {
+        for kind in [Kind::Sqlite, Kind::Postgres] {
+            let database = Database::new(kind);
+            let mut environment = database.environment();
+            environment.push(("REDSPAN_LIMITS_ANSWER_TIMEOUT", "2m"));
+            let program = Program::start(&database.url, &environment);
+            let body = zipped(&log_records(COUNT, are_in_traces));
+            let media_type = "application/x-protobuf";
+            let status = send_to("/v1/logs", &patient, &program, media_type, &body);
+            assert_eq!(status, 200, "{kind:?}, in traces: {are_in_traces}");
+            let peak = peak_kib(&program);
+            println!("log records, {kind:?}, in traces: {are_in_traces}: {peak} KiB resident");
+            assert!(peak < SEVERAL_KIB, "{kind:?}: {peak} KiB resident");
+            assert_rows(&database, COUNT);
         }
     }
 }
