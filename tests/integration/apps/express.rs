@@ -68,6 +68,7 @@ fn requests(order: usize, called: Called) -> Vec<Request> {
                 Row {
                     sightings: 4,
                     stack: Some("shop.js"),
+                    kind: "TypeError of fetch",
                     ..Row::new("TypeError", "fetch failed", "application")
                 },
             ],
