@@ -65,6 +65,13 @@ impl<L: Fn() -> Result<Config, Mistakes>> Reload<L> {
                 return;
             }
         };
+        if let (Some(file), None) = (&self.config.file, &new.file) {
+            tracing::error!(
+                "SIGHUP: {} is not there any more: the configuration stays as it was",
+                file.display()
+            );
+            return;
+        }
         for remark in new.rules.remarks() {
             tracing::warn!("{remark}");
         }
@@ -75,6 +82,7 @@ impl<L: Fn() -> Result<Config, Mistakes>> Reload<L> {
         let before = Config {
             rules: new.rules.clone(),
             privacy: new.privacy.clone(),
+            file: new.file.clone(),
             ..self.config.clone()
         };
         if before != new {
@@ -87,5 +95,37 @@ impl<L: Fn() -> Result<Config, Mistakes>> Reload<L> {
             privacy: new.privacy,
             ..before
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Given,
+        detect::{Condition, Effect, Rule},
+    };
+
+    fn config(file: Option<&str>, rules: usize) -> Config {
+        let mut config = Config::load(&Given::default()).expect("the defaults are good");
+        config.file = file.map(Into::into);
+        let rule = Rule {
+            name: "any".to_owned(),
+            condition: Condition::default(),
+            effect: Effect::default(),
+        };
+        config.rules.rules.0 = vec![rule; rules];
+        config
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_gone_changes_nothing_and_one_that_is_there_does() {
+        for (file, kept) in [(None, 1), (Some("redspan.toml"), 0)] {
+            let load = move || Ok(config(file, 0));
+            let (mut reload, seen) =
+                Reload::new(config(Some("redspan.toml"), 1), load).expect("signals can be had");
+            reload.reload();
+            assert_eq!(seen.borrow().rules.0.len(), kept, "{file:?}");
+        }
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct Layers {
     values: BTreeMap<&'static str, (String, Source)>,
     /// Of the file: nobody else can give lists of tables.
     pub(super) rules: RuleSettings,
+    /// The file that was read.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Layers {
@@ -82,6 +84,7 @@ impl Layers {
         let mut layers = Self {
             values: BTreeMap::new(),
             rules: RuleSettings::default(),
+            file: None,
         };
         layers.lay_file(given, mistakes);
         layers.lay_environment(given, mistakes);
@@ -156,6 +159,7 @@ impl Layers {
                 let places = DeTable::parse(&text).ok();
                 let places = places.as_ref().map(Spanned::get_ref);
                 self.rules = RuleSettings::read(&file, &text, mistakes);
+                self.file = Some(file.clone());
                 let file = File { file, text: &text };
                 self.lay_table("", &table, places, &file, mistakes);
             }

@@ -152,7 +152,7 @@ fn read_rule(item: Spanned<DeValue<'_>>, index: usize) -> Result<Rule, toml::de:
 
 /// A rule as it is written.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct GivenRule {
     name: Option<Text>,
     #[serde(rename = "match")]
@@ -164,7 +164,7 @@ struct GivenRule {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct GivenCondition {
     service: Option<Text>,
     span_name: Option<Text>,
@@ -177,7 +177,7 @@ struct GivenCondition {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 struct GivenEffect {
     severity: Option<Word<Severity>>,
     category: Option<Word<Category>>,
@@ -223,9 +223,10 @@ struct Text(String);
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.trim().is_empty() || text.chars().count() > MAX_TEXT_CHARS {
+        let is_good = (1..=MAX_TEXT_CHARS).contains(&text.chars().count());
+        if text.trim().is_empty() || !is_good || text.contains(char::is_control) {
             return Err(D::Error::custom(format!(
-                "expected a text of 1 to {MAX_TEXT_CHARS} characters"
+                "expected a text of 1 to {MAX_TEXT_CHARS} characters without control characters"
             )));
         }
         Ok(Self(text))
@@ -285,10 +286,12 @@ struct Tags(Vec<String>);
 impl<'de> Deserialize<'de> for Tags {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tags = Vec::<String>::deserialize(deserializer)?;
-        let is_good = |tag: &String| (1..=MAX_TAG_CHARS).contains(&tag.chars().count());
+        let is_good = |tag: &String| {
+            (1..=MAX_TAG_CHARS).contains(&tag.chars().count()) && !tag.contains(char::is_control)
+        };
         if tags.len() > MAX_TAGS || !tags.iter().all(is_good) {
             return Err(D::Error::custom(format!(
-                "expected at most {MAX_TAGS} tags of 1 to {MAX_TAG_CHARS} characters"
+                "expected at most {MAX_TAGS} tags of 1 to {MAX_TAG_CHARS} characters without control characters"
             )));
         }
         Ok(Self(tags))

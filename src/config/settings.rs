@@ -169,7 +169,7 @@ sections! {
         body_bytes: Bytes = "limits.body_bytes", "8MiB";
         /// Largest request body after inflation. More: 413.
         inflated_body_bytes: Bytes = "limits.inflated_body_bytes", "20MiB";
-        /// Resources, scopes and spans of one request together. More: 413.
+        /// Resources, scopes, spans and log records of one request together. More: 413.
         items_per_request: usize = "limits.items_per_request", "50000";
         /// Attributes of a resource or span. The rest is dropped and counted on the row.
         attributes_per_item: usize = "limits.attributes_per_item", "1024";
@@ -340,6 +340,8 @@ pub struct Config {
     pub telemetry: TelemetrySettings,
     /// What users decide about failures.
     pub rules: RuleSettings,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
 }
 
 impl Config {
@@ -371,6 +373,7 @@ impl Config {
             log: log?,
             telemetry: telemetry?,
             rules: layers.rules.clone(),
+            file: layers.file.clone(),
         })
     }
 }

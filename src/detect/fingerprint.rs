@@ -94,8 +94,7 @@ impl Basis {
     }
 }
 
-/// The fingerprint that a rule of the user gives to errors of a service.
-/// With its basis.
+/// The fingerprint that a rule of the user gives to errors of a service, and its basis.
 pub(super) fn named_by_rule(service_name: &str, name: &str) -> (Fingerprint, Vec<String>) {
     let mut hasher = NameHasher::new("fingerprint of a rule");
     hasher.field(service_name.as_bytes()).field(name.as_bytes());

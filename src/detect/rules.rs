@@ -173,6 +173,16 @@ impl Condition {
                 (Some(_), None) => false,
             }
         }
+        fn types(wide: Option<&Wildcard>, narrow: Option<&Wildcard>) -> bool {
+            // A type that is written out is also known by its short form.
+            let by_short = |wide: &Wildcard, narrow: &Wildcard| {
+                !narrow.0.contains('*') && wide.matches(short_type(&narrow.0))
+            };
+            text(wide, narrow)
+                || wide
+                    .zip(narrow)
+                    .is_some_and(|(wide, narrow)| by_short(wide, narrow))
+        }
         fn same<T: PartialEq>(wide: Option<&T>, narrow: Option<&T>) -> bool {
             wide.is_none() || wide == narrow
         }
@@ -180,7 +190,7 @@ impl Condition {
         text(self.service.as_ref(), other.service.as_ref())
             && text(self.span_name.as_ref(), other.span_name.as_ref())
             && text(self.endpoint.as_ref(), other.endpoint.as_ref())
-            && text(self.exception_type.as_ref(), other.exception_type.as_ref())
+            && types(self.exception_type.as_ref(), other.exception_type.as_ref())
             && same(self.kind.as_ref(), other.kind.as_ref())
             && same(self.category.as_ref(), other.category.as_ref())
             && same(message(self).as_ref(), message(other).as_ref())
@@ -230,9 +240,10 @@ impl Wildcard {
         true
     }
 
-    /// Whether it certainly stands for all that the other stands for.
+    /// Whether it certainly stands for all that the other stands for: its own literal parts have no
+    /// `*`, so those of the other lie in what its own stand for.
     fn covers(&self, other: &Self) -> bool {
-        self == other || (!other.0.contains('*') && self.matches(&other.0)) || self.0 == "*"
+        self.matches(&other.0)
     }
 }
 
@@ -455,6 +466,25 @@ mod tests {
             rule("all", service("*")),
             rule("late", statuses("late", 400, 400)),
         ]);
+        let types = |name| Condition {
+            exception_type: Some(wildcard(name)),
+            ..Condition::default()
+        };
+        for (wide, narrow, covers) in [
+            ("y*", "yy*", true),
+            ("yy*", "y*", false),
+            ("*a*", "*ba*", true),
+            ("*", "*x", true),
+            ("a*b", "a*", false),
+        ] {
+            assert_eq!(
+                service(wide).covers(&service(narrow)),
+                covers,
+                "{wide} {narrow}"
+            );
+        }
+        assert!(types("Timeout").covers(&types("java.Timeout")));
+        assert!(!types("java.Timeout").covers(&types("Timeout")));
         let found = rules.find(&subject(), || Category::Unknown);
         assert_eq!(found.map(|rule| rule.name.as_str()), Some("shop's 500s"));
         assert_eq!(rules.shadowed(), [(2, 0), (3, 1), (6, 5)]);

@@ -87,7 +87,7 @@ impl RecordResult {
 pub struct ProcessMetrics {
     /// Spans and log records.
     pub records: Records,
-    /// Requests on the OTLP port.
+    /// Requests on the ports of OTLP.
     pub otlp_requests: OtlpRequests,
     /// Connections on every port.
     pub connections: Connections,
@@ -236,7 +236,7 @@ impl OtlpRequests {
             answered: counters(
                 registry,
                 "redspan_otlp_requests_total",
-                "Requests on the OTLP port by the status of their answer.",
+                "Requests on the ports of OTLP by the status of their answer.",
                 &["signal", "code"],
             ),
         };

@@ -5,7 +5,7 @@ use super::views::EventView;
 /// Limits of one walk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Resources, scopes and spans together; a request with more is refused whole. 50,000.
+    /// Resources, scopes, spans and log records together; a request with more is refused whole. 50,000.
     pub items: usize,
     /// Attributes of a resource or span; the rest are dropped and counted. 1,024.
     pub attributes: usize,

@@ -92,7 +92,8 @@ impl Mistake {
             }
             Self::SlashAtEnd => {
                 "the paths of OTLP have no slash at the end: set \
-                 OTEL_EXPORTER_OTLP_TRACES_ENDPOINT to one that ends in /v1/traces"
+                 OTEL_EXPORTER_OTLP_TRACES_ENDPOINT to one that ends in /v1/traces, and \
+                 OTEL_EXPORTER_OTLP_LOGS_ENDPOINT to one that ends in /v1/logs"
             }
             Self::PathTwice => {
                 "the path is there twice, because SDKs add it to OTEL_EXPORTER_OTLP_ENDPOINT: set \

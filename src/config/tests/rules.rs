@@ -95,6 +95,15 @@ fn each_mistake_in_a_rule_is_named_with_its_line() {
             "at most 10 tags of 1 to 50 characters",
         ),
         (
+            "match = { service = \"a\" }\nset = { endpoint = \"/\\u0000\" }",
+            "without control characters",
+        ),
+        (
+            "match = { service = \"a\" }\nset = { tags = [\"\\u0007\"] }",
+            "without control characters",
+        ),
+        ("match = \"a\"\ndrop = true", "expected a table"),
+        (
             "match = { service = \"a\" }\nset = { color = \"red\" }",
             "unknown field `color`",
         ),

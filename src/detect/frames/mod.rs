@@ -23,6 +23,9 @@ pub(super) const MAX_FRAMES: usize = 64;
 /// Causes of causes beyond these are left out.
 const MAX_CAUSES: usize = 8;
 
+/// Failures of a chain that are kept while it is read, of which some turn out to say nothing.
+const MAX_LINKS: usize = 64;
+
 /// One frame: what runs, and whose it is.
 #[derive(Debug, PartialEq)]
 struct Frame {
@@ -243,6 +246,8 @@ impl<'t> Reader<'t> {
             type_name: type_name.to_owned(),
             ..Link::default()
         };
+        // Of very many only the first count, and nobody waits for the others to move.
+        self.links.truncate(MAX_LINKS);
         if wraps {
             self.links.insert(0, (link, Vec::new()));
             self.at = 0;

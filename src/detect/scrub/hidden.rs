@@ -96,6 +96,15 @@ fn reveal(text: &str) -> Option<View> {
             }),
             _ => None,
         };
+        if letter == '\\' && taken.is_none() {
+            // All of a run at once: each would be asked again what follows the last.
+            let run = rest.bytes().take_while(|byte| *byte == b'\\').count();
+            for place in place..place + run {
+                view.push(letter, place);
+            }
+            place += run;
+            continue;
+        }
         if let Some(taken) = taken {
             has_changed = true;
             place += taken;

@@ -13,10 +13,15 @@ const MAX_KEY_BYTES: usize = 64;
 /// As far as a tag begins before its end.
 const MAX_TAG_BYTES: usize = 256;
 
+/// Bytes that are searched for the ends of brackets, for each byte of a text: as many as no honest
+/// text needs.
+const BRACKET_EFFORT: usize = 4;
+
 /// Adds the values of secret keys. `is_secret` decides about a key; its second argument says that
 /// the value is a number.
 pub(super) fn find(text: &str, is_secret: &dyn Fn(&str, bool) -> bool, found: &mut Found) {
     let bytes = text.as_bytes();
+    let mut effort = BRACKET_EFFORT * text.len();
     let mut done = 0;
     for at in memchr3_iter(b'=', b':', b'>', bytes) {
         if at < done {
@@ -32,7 +37,7 @@ pub(super) fn find(text: &str, is_secret: &dyn Fn(&str, bool) -> bool, found: &m
         if !is_secret(key.name, false) {
             continue;
         }
-        let Some(value) = value_after(text, at, &key) else {
+        let Some(value) = value_after(text, at, &key, &mut effort) else {
             continue;
         };
         let is_number = text[value.clone()].bytes().all(|it| it.is_ascii_digit());
@@ -41,8 +46,13 @@ pub(super) fn find(text: &str, is_secret: &dyn Fn(&str, bool) -> bool, found: &m
             found.add(value);
         }
     }
+    let mut done = 0;
     for at in memmem::find_iter(bytes, "--") {
-        if let Some(value) = value_of_flag(text, at, is_secret) {
+        if at < done {
+            continue;
+        }
+        if let Some(value) = value_of_flag(text, at, is_secret, &mut effort) {
+            done = value.end;
             found.add(value);
         }
     }
@@ -120,7 +130,12 @@ fn tag_before(text: &str, end: usize) -> Option<Key<'_>> {
 }
 
 /// The value after a separator; `None` when it is none, or nothing that must not be seen.
-fn value_after(text: &str, separator: usize, key: &Key<'_>) -> Option<Range<usize>> {
+fn value_after(
+    text: &str,
+    separator: usize,
+    key: &Key<'_>,
+    effort: &mut usize,
+) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     if bytes[separator] == b'>' {
         let start = separator + 1;
@@ -147,12 +162,12 @@ fn value_after(text: &str, separator: usize, key: &Key<'_>) -> Option<Range<usiz
     }) {
         start += 1;
     }
-    let end = value_end(text, start, key.name);
+    let end = value_end(text, start, key.name, effort);
     meant(text, end)
 }
 
 /// From where a value begins to where it ends, without its quotes.
-fn value_end(text: &str, start: usize, key: &str) -> Range<usize> {
+fn value_end(text: &str, start: usize, key: &str, effort: &mut usize) -> Range<usize> {
     let bytes = text.as_bytes();
     let backslashes = bytes[start..].iter().take_while(|it| **it == b'\\').count();
     let mut open = start + backslashes;
@@ -172,7 +187,7 @@ fn value_end(text: &str, start: usize, key: &str) -> Range<usize> {
             inner..closing_quote(bytes, inner, *quote, backslashes)
         }
         Some(b'[' | b'{' | b'(') if !text[open..].starts_with(SCRUBBED) => {
-            open..closing_bracket(text, open)
+            open..closing_bracket(text, open, effort)
         }
         _ if is_whole_line(key) => start..end_of_line(text, start),
         _ => start..end_of_word(text, start),
@@ -200,10 +215,13 @@ fn closing_quote(bytes: &[u8], start: usize, quote: u8, backslashes: usize) -> u
     bytes.len()
 }
 
-/// Where the bracket that opens here closes; the end of the line when it does not.
-fn closing_bracket(text: &str, open: usize) -> usize {
+/// Where the bracket that opens here closes; the end of the line when it does not, or when too much
+/// of the text has been searched for brackets.
+fn closing_bracket(text: &str, open: usize, effort: &mut usize) -> usize {
     let mut depth = 0_u32;
-    for (place, byte) in text.bytes().enumerate().skip(open) {
+    let searched = text.as_bytes()[open..].iter().take(*effort);
+    for (place, byte) in (open..).zip(searched) {
+        *effort -= 1;
         match byte {
             b'[' | b'{' | b'(' => depth += 1,
             b']' | b'}' | b')' if depth <= 1 => return place + 1,
@@ -318,19 +336,23 @@ fn value_of_flag(
     text: &str,
     at: usize,
     is_secret: &dyn Fn(&str, bool) -> bool,
+    effort: &mut usize,
 ) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let start = at + 2;
     let length = bytes[start..]
         .iter()
+        .take(MAX_KEY_BYTES)
         .take_while(|byte| is_of_key(**byte))
         .count();
     let end = start + length;
     if length == 0 || bytes.get(end) != Some(&b' ') || !is_secret(&text[start..end], false) {
         return None;
     }
-    let value = value_end(text, end + 1, "");
-    (bytes.get(end + 1) != Some(&b'-')).then(|| meant(text, value))?
+    if bytes.get(end + 1) == Some(&b'-') {
+        return None;
+    }
+    meant(text, value_end(text, end + 1, "", effort))
 }
 
 /// `PASSWORD 'x'`, `IDENTIFIED BY 'x'`

@@ -335,3 +335,83 @@ fn any_text_can_be_scrubbed() {
         assert!(once.len() <= text.len() + length * SCRUBBED.len());
     }
 }
+
+/// Were one of these searched anew from each place where it begins, this test would take an hour.
+#[test]
+fn texts_that_begin_the_same_thing_again_and_again_are_searched_once() {
+    for unit in [
+        "-",
+        "#",
+        "/#",
+        "?",
+        "://",
+        "://a:b",
+        "://a@",
+        "\\",
+        "\\u",
+        "--token [",
+        "--token [\n",
+        "--token {\"",
+        "token=[",
+        "token=(\n",
+        "password='",
+        "password=\"",
+        "<password>",
+        "a=,",
+        "&a",
+        "%",
+        "%2",
+        "key: ",
+        "'",
+        "\"",
+        "[",
+        "4",
+        "4 ",
+        "Bearer ",
+        "eyJ",
+        "-----BEGIN ",
+        "Authorization: \"=",
+        "x",
+        "\u{200b}",
+        "ａ",
+        "@",
+        "=",
+        ":",
+    ] {
+        let text = unit.repeat(400_000 / unit.len());
+        let scrubbing = Scrubbing::default();
+        let scrubbed = Scrubber::new(&scrubbing).text(&text).len();
+        assert!(scrubbed > 0, "{unit:?}");
+    }
+}
+
+#[test]
+fn what_stands_behind_many_of_the_same_is_still_found() {
+    for before in [
+        "#a".repeat(50),
+        "://".repeat(50),
+        "--x [".repeat(50),
+        "\\".repeat(51),
+    ] {
+        let text = format!("{before} password=hush-canary {before}");
+        let scrubbing = Scrubbing::default();
+        let scrubbed = Scrubber::new(&scrubbing).text(&text).into_owned();
+        assert!(!scrubbed.contains("hush-canary"), "{scrubbed}");
+    }
+    let scrubbing = Scrubbing::default();
+    for (text, clean) in [
+        (
+            "https://a/#x#access_token=canary",
+            "https://a/#x#access_token=[scrubbed]",
+        ),
+        (
+            "https://a@b,postgres://u:canary@h/d",
+            "https://[scrubbed]@b,postgres://[scrubbed]@h/d",
+        ),
+    ] {
+        assert!(
+            !Scrubber::new(&scrubbing).text(text).contains("canary"),
+            "{text} {clean}"
+        );
+    }
+}

@@ -10,9 +10,14 @@ use super::Found;
 /// Adds users, passwords and values of queries, of URLs and of paths without host.
 pub(super) fn find(text: &str, found: &mut Found) {
     let bytes = text.as_bytes();
+    // Each word is searched for its end and its last @ once, however many `://` are in it.
+    let mut word = Word::default();
     for at in memmem::find_iter(bytes, "://") {
         let start = at + "://".len();
-        if let Some(user) = userinfo(text, start) {
+        if start >= word.end {
+            word = Word::from(text, start);
+        }
+        if let Some(user) = userinfo(text, start, &word) {
             found.add(user);
         }
     }
@@ -25,9 +30,34 @@ pub(super) fn find(text: &str, found: &mut Found) {
         from = end;
     }
     // What OAuth hands over in the fragment.
-    for at in memchr::memchr_iter(b'#', bytes) {
-        if is_in_url(text, at) {
-            find_values(text, at + 1..end_of_url(text, at + 1), false, found);
+    let mut from = 0;
+    while let Some(at) = memchr(b'#', &bytes[from..]) {
+        let mut start = from + at + 1;
+        let end = end_of_url(text, start);
+        if is_in_url(text, start - 1) {
+            for part in text[start..end].split('#') {
+                find_values(text, start..start + part.len(), false, found);
+                start += part.len() + 1;
+            }
+        }
+        from = end;
+    }
+}
+
+/// What goes on to the next white space or quote.
+#[derive(Default)]
+struct Word {
+    end: usize,
+    /// Its last `@`.
+    last_at: Option<usize>,
+}
+
+impl Word {
+    fn from(text: &str, start: usize) -> Self {
+        let end = end_of_url(text, start);
+        Self {
+            end,
+            last_at: text[start..end].rfind('@').map(|at| start + at),
         }
     }
 }
@@ -74,14 +104,8 @@ fn place_in_code(value: &str) -> usize {
 }
 
 /// User and password after `://`. A password may hold what may not stand in a URL.
-fn userinfo(text: &str, start: usize) -> Option<Range<usize>> {
-    let rest = &text[start..];
-    let end = rest
-        .find(|letter: char| {
-            letter.is_whitespace() || matches!(letter, '"' | '\'' | '<' | '>' | '`')
-        })
-        .unwrap_or(rest.len());
-    let url = &rest[..end];
+fn userinfo(text: &str, start: usize, word: &Word) -> Option<Range<usize>> {
+    let url = &text[start..word.end];
     let authority = &url[..url.find(['/', '?', '#']).unwrap_or(url.len())];
     if let Some(at) = authority.rfind('@') {
         // Paths of databases have no @, so that one is the end of a password with a slash.
@@ -89,16 +113,17 @@ fn userinfo(text: &str, start: usize) -> Option<Range<usize>> {
         let is_web = ["http", "https", "ws", "wss"]
             .iter()
             .any(|web| scheme.ends_with(web));
-        let at = url.rfind('@').filter(|_| !is_web).unwrap_or(at);
-        return (at > 0).then_some(start..start + at);
+        let at = start + at;
+        let at = word.last_at.filter(|_| !is_web).unwrap_or(at);
+        return (at > start).then_some(start..at);
     }
     // `user:pass/word@host`, but not `host:8080/react@18`.
     let (_, after) = authority.split_once(':')?;
     if after.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let at = url.rfind('@')?;
-    Some(start..start + at)
+    let at = word.last_at.filter(|at| *at > start)?;
+    Some(start..at)
 }
 
 /// Whether what stands before belongs to a URL or a path.

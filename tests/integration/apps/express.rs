@@ -64,7 +64,7 @@ fn requests(order: usize, called: Called) -> Vec<Request> {
                 }
                 .handled(),
                 // Its only frame of the shop is a function without name in the file of the
-                // crash's, and lines do not count: of the same kind as that.
+                // crash's, and lines do not count: it is told from that by its message.
                 Row {
                     sightings: 4,
                     stack: Some("shop.js"),
