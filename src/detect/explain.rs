@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::{
-    ApiError, Category, ErrorId, FailedBecause, Severity, Sighting, SightingKind, SpanId, Timestamp,
+    Category, ErrorId, FailedBecause, Severity, Sighting, SightingKind, SpanId, StoredPart,
+    Timestamp,
 };
 
 use super::resolve::{Standing, content_of, resolve};
@@ -123,21 +124,6 @@ pub struct ExplainedRow {
     pub tags: Vec<String>,
     /// As it is stored.
     pub error_message: String,
-}
-
-/// What is stored of one service's part of a trace.
-#[derive(Clone, Debug)]
-pub struct StoredPart {
-    /// See `error_traces.service_name`.
-    pub service_name: String,
-    /// See `error_traces.touched_at`.
-    pub touched_at: Timestamp,
-    /// See `error_traces.dropped_sightings`.
-    pub dropped_sightings: i64,
-    /// See `error_traces.sightings`.
-    pub sightings: Vec<Sighting>,
-    /// The rows that they name.
-    pub rows: Vec<ApiError>,
 }
 
 /// Resolves the trace again and says what became of each sighting.

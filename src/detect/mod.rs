@@ -32,9 +32,7 @@ mod values;
 pub use built_in::built_in_rules;
 pub use detector::Detector;
 pub(crate) use exceptions::short_type;
-pub use explain::{
-    ExplainedPart, ExplainedRow, ExplainedSighting, SightingOutcome, StoredPart, explain,
-};
+pub use explain::{ExplainedPart, ExplainedRow, ExplainedSighting, SightingOutcome, explain};
 pub use findings::{Findings, OpenTraces, Room, TraceFindings};
 pub use fingerprint::fingerprint_of;
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod ids;
 mod json_object;
 mod kinds;
 mod sighting;
+mod stored_part;
 mod time;
 mod users;
 
@@ -20,5 +21,6 @@ pub use ids::{
 pub use json_object::JsonObject;
 pub use kinds::{Category, PipelineStatus, Severity, StageStatus, UnknownName};
 pub use sighting::{Content, EntryFacts, FailedBecause, Gravity, Sighting, SightingKind, Thrown};
+pub use stored_part::StoredPart;
 pub use time::{Hour, Timestamp};
 pub use users::UserHasher;

@@ -36,10 +36,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::detect::StoredPart;
 use crate::domain::{
     Aggregation, ApiError, ErrorGroup, ErrorId, Fingerprint, Hour, RequestDigest, Sighting,
-    Timestamp, TraceId, TraceKey,
+    StoredPart, Timestamp, TraceId, TraceKey,
 };
 
 /// One database, SQLite or PostgreSQL.

@@ -19,10 +19,9 @@ use sqlx::{Pool, Transaction};
 use statement::Statement;
 use uuid::Uuid;
 
-use crate::detect::StoredPart;
 use crate::domain::{
     Aggregation, ApiError, Category, ErrorGroup, ErrorId, Fingerprint, Hour, Severity, Sighting,
-    Timestamp, TraceId, TraceKey,
+    StoredPart, Timestamp, TraceId, TraceKey,
 };
 
 use super::{

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    detect::StoredPart,
-    domain::{ErrorId, Sighting, TraceId, TraceKey},
+    domain::{ErrorId, Sighting, StoredPart, TraceId, TraceKey},
     store::StoreError,
 };
 
