@@ -1,7 +1,7 @@
 //! Errors that application code logs take the way of everything else: the queue, the one writer,
 //! an answer after COMMIT.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::time::sleep;
@@ -10,7 +10,10 @@ use uuid::Uuid;
 use crate::{
     detect,
     domain::{ApiError, Fingerprint, Hour, RequestDigest},
-    store::{AggregationDelta, ErrorWriter, WriteError},
+    store::{
+        AggregationDelta, ErrorWriter, WriteError,
+        edit::{AnyEdit, Editor},
+    },
 };
 
 use super::queue::{CommitQueue, Outcome, Work};
@@ -52,6 +55,16 @@ impl ErrorWriter for CommitQueue {
     ) -> Result<u64, WriteError> {
         match self.done(Work::Rebuild { from, to }).await? {
             Outcome::Hours(hours) => Ok(hours),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+#[async_trait]
+impl Editor for CommitQueue {
+    async fn edit(&self, edit: Arc<dyn AnyEdit>) -> Result<(), WriteError> {
+        match self.done(Work::Edit(edit)).await? {
+            Outcome::Edited => Ok(()),
             other => Err(unexpected(&other)),
         }
     }

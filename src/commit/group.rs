@@ -77,7 +77,7 @@ pub(super) fn digest(work: &Work) -> Option<RequestDigest> {
     match work {
         Work::Telemetry(findings) => findings.digest,
         Work::Unlinked { digest, .. } => Some(*digest),
-        Work::Errors(_) | Work::Rebuild { .. } => None,
+        Work::Errors(_) | Work::Edit(_) | Work::Rebuild { .. } => None,
     }
 }
 
@@ -121,7 +121,7 @@ impl<'w> Group<'w> {
                 }
                 Work::Errors(errors) => group.logged.extend(errors),
                 Work::Unlinked { counts, .. } => group.upserts.extend(counts.iter().cloned()),
-                Work::Rebuild { .. } => {}
+                Work::Edit(_) | Work::Rebuild { .. } => {}
             }
         }
         group.parts.sort_by_key(|part| part.found.key);

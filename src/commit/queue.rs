@@ -15,7 +15,7 @@ use tracing::Span;
 use crate::{
     detect::{Findings, Room},
     domain::{ApiError, Hour, RequestDigest, Sighting},
-    store::AggregationDelta,
+    store::{AggregationDelta, edit::AnyEdit},
 };
 
 use super::plan;
@@ -40,6 +40,8 @@ pub enum Work {
         /// What is added.
         counts: Vec<AggregationDelta>,
     },
+    /// What somebody asks to be changed.
+    Edit(Arc<dyn AnyEdit>),
     /// Count the hours of a range again from their rows.
     Rebuild {
         /// At or after.
@@ -58,7 +60,7 @@ impl Work {
             Self::Telemetry(findings) => findings.memory_bytes(),
             // Copied, and made rows of, all at once.
             Self::Errors(_) => 3 * self.weight_bytes(),
-            Self::Unlinked { .. } | Self::Rebuild { .. } => self.weight_bytes(),
+            Self::Unlinked { .. } | Self::Edit(_) | Self::Rebuild { .. } => self.weight_bytes(),
         }
     }
 
@@ -76,13 +78,27 @@ impl Work {
             }
             Self::Errors(errors) => errors.iter().map(error_bytes).sum(),
             Self::Unlinked { counts, .. } => counts.len() * 256,
+            Self::Edit(edit) => edit.memory_bytes(),
             Self::Rebuild { .. } => STEP_BYTES,
         }
     }
 
-    /// Whether it is a transaction by itself.
-    pub(super) fn stands_alone(&self) -> bool {
-        matches!(self, Self::Rebuild { .. })
+    /// Whether both can be in one transaction.
+    pub(super) fn goes_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Rebuild { .. }, _) | (_, Self::Rebuild { .. }) => false,
+            (one, other) => one.is_edit() == other.is_edit(),
+        }
+    }
+
+    /// Whether it changes what is stored, and brings nothing.
+    pub(super) fn is_edit(&self) -> bool {
+        matches!(self, Self::Edit(_))
+    }
+
+    /// Whether the store itself gives up when it takes too long.
+    pub(super) fn times_itself(&self) -> bool {
+        matches!(self, Self::Edit(_) | Self::Rebuild { .. })
     }
 
     /// About how many rows it writes.
@@ -99,6 +115,7 @@ impl Work {
             }
             Self::Errors(errors) => errors.len(),
             Self::Unlinked { counts, .. } => counts.len(),
+            Self::Edit(edit) => edit.rows(),
             Self::Rebuild { .. } => 1,
         }
     }
@@ -173,6 +190,8 @@ pub enum Outcome {
     Logged(Vec<bool>),
     /// Done; how many hours changed.
     Hours(u64),
+    /// An edit has left its answer.
+    Edited,
     /// The database refuses a value: trying again is of no use.
     Refused(String),
     /// Not known to be committed: send it again.

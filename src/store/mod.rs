@@ -3,6 +3,7 @@
 
 mod changes;
 mod connect;
+pub mod edit;
 mod effects;
 mod error;
 mod filter;
@@ -35,6 +36,8 @@ pub use repository::{
 use std::sync::Arc;
 
 use async_trait::async_trait;
+
+use edit::AnyEdit;
 
 use crate::domain::{
     Aggregation, ApiError, ErrorGroup, ErrorId, Fingerprint, Hour, RequestDigest, Sighting,
@@ -260,6 +263,10 @@ pub trait Ingest: Send {
         to: Option<Hour>,
         now: Timestamp,
     ) -> Result<u64, StoreError>;
+
+    /// Makes edits, in one transaction of their own, and commits. One that is refused takes nothing
+    /// of the others with it.
+    async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError>;
 
     /// Commits. An error here means that nobody knows: see [`StoreError::UnknownOutcome`].
     async fn commit(&mut self) -> Result<(), StoreError>;

@@ -12,7 +12,7 @@ use crate::domain::{
 
 use super::{
     AggregationDelta, AggregationFilter, ErrorFilter, ErrorStats, GroupFilter, InvalidField,
-    NewApiError, Page, PageRequest, Reader, StoreError, Verification,
+    NewApiError, Page, PageRequest, Reader, StoreError, Verification, edit::Refusal,
 };
 
 /// The way of changes: into the queue of the one writer, and back when they are committed.
@@ -55,6 +55,9 @@ pub enum RepositoryError {
     /// The change.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The change does not fit what is stored: it names the field; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The question.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -215,16 +215,13 @@ impl Writer {
 
     /// The first item and what is waiting behind it, up to a group's size.
     fn gather(&mut self, first: Item) -> Vec<Item> {
-        if first.work.stands_alone() {
-            return vec![first];
-        }
         let (mut rows, mut bytes) = (first.work.rows(), first.bytes);
         let mut group = vec![first];
         while rows < GROUP_ROWS && bytes < GROUP_BYTES {
             let Ok(item) = self.receiver.try_recv() else {
                 break;
             };
-            if item.work.stands_alone() {
+            if !group[0].work.goes_with(&item.work) {
                 self.next = Some(item);
                 break;
             }
@@ -430,11 +427,11 @@ impl Writer {
         result
     }
 
-    /// How long an attempt may take: longer for many rows. Counting hours again is many
-    /// transactions, each with the limits of its statements.
+    /// How long an attempt may take: longer for many rows. Edits, and counting hours again, have
+    /// limits of their own for each of their statements.
     fn give_up_after(&self, works: &[&Work]) -> Option<Duration> {
         let limit = self.settings.attempt_timeout?;
-        if works.iter().any(|work| work.stands_alone()) {
+        if works.iter().any(|work| work.times_itself()) {
             return None;
         }
         let rows: usize = works.iter().map(|work| work.rows()).sum();

@@ -23,6 +23,7 @@ use crate::{
     },
     store::{
         Changes, GroupState, Ingest, MetricTotal, StoreError, StoredTrace, TraceIdentity,
+        edit::{AnyEdit, Verdict},
         effects::{MetricRow, earliest, latest},
         error::During,
         reader::rows::api_error,
@@ -30,6 +31,9 @@ use crate::{
         rows::error_columns_read,
     },
 };
+
+/// Statements of an edit, for the time that it may take; each has the server's limit of its own.
+const EDIT_STATEMENTS: usize = 10;
 
 /// How much longer than the server's limit for a statement we wait for its answer.
 const GRACE: Duration = Duration::from_millis(500);
@@ -205,6 +209,12 @@ impl Ingest for PostgresIngest {
         }
     }
 
+    async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError> {
+        let items = edits.len() * EDIT_STATEMENTS * AT_ONCE;
+        timed!(self, "make edits", items, edit(edits, now))?;
+        self.commit().await
+    }
+
     async fn commit(&mut self) -> Result<(), StoreError> {
         let committed = timed!(self, "commit", commit());
         match committed {
@@ -294,6 +304,29 @@ impl Session {
 
     async fn end_if(&mut self, own: bool) -> Result<(), StoreError> {
         if own { self.commit().await } else { Ok(()) }
+    }
+
+    async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError> {
+        const DURING: &str = "make edits";
+        self.begin().await?;
+        for edit in edits {
+            script(&mut self.connection, "SAVEPOINT edit")
+                .await
+                .during(DURING)?;
+            let verdict = edit
+                .on_postgres(&mut self.connection, now)
+                .await
+                .during(DURING)?;
+            if verdict == Verdict::Refused {
+                script(&mut self.connection, "ROLLBACK TO edit")
+                    .await
+                    .during(DURING)?;
+            }
+            script(&mut self.connection, "RELEASE edit")
+                .await
+                .during(DURING)?;
+        }
+        Ok(())
     }
 
     async fn claim_writer(&mut self, name: &str) -> Result<i64, StoreError> {

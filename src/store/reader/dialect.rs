@@ -99,6 +99,13 @@ pub trait Dialect: Database {
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send
     where
         F: FnMut(Self::Row) -> Result<(), sqlx::Error> + Send;
+
+    /// Runs a statement; gives how many rows it changed.
+    fn execute(
+        connection: &mut Self::Connection,
+        sql: String,
+        arguments: Self::Arguments,
+    ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 }
 
 macro_rules! values_and_rows {
@@ -128,6 +135,19 @@ macro_rules! values_and_rows {
                 each(row)?;
             }
             Ok(())
+        }
+
+        async fn execute(
+            connection: &mut Self::Connection,
+            sql: String,
+            arguments: Self::Arguments,
+        ) -> Result<u64, sqlx::Error> {
+            // Safe, as above.
+            let done = sqlx::query_with(AssertSqlSafe(sql), arguments)
+                .persistent(Self::NAMED_STATEMENTS)
+                .execute(connection)
+                .await?;
+            Ok(done.rows_affected())
         }
     };
 }

@@ -12,11 +12,11 @@ mod traces;
 mod verify;
 
 pub use dialect::Dialect;
+pub use statement::Statement;
 
 use async_trait::async_trait;
 use dialect::Limit;
 use sqlx::{Pool, Transaction};
-use statement::Statement;
 use uuid::Uuid;
 
 use crate::domain::{

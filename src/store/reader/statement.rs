@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use sqlx::{Transaction, error::BoxDynError};
+use sqlx::error::BoxDynError;
 
 use super::dialect::{Dialect, Stored};
 
@@ -87,11 +87,11 @@ impl<DB: Dialect> Statement<DB> {
     /// Every row of the answer, made into something by `read`.
     pub async fn all<T: Send>(
         self,
-        snapshot: &mut Transaction<'static, DB>,
+        connection: &mut DB::Connection,
         read: impl Fn(&DB::Row) -> Result<T, sqlx::Error> + Send + Sync,
     ) -> Result<Vec<T>, sqlx::Error> {
         let mut answer = Vec::new();
-        self.for_each(snapshot, |row| {
+        self.for_each(connection, |row| {
             answer.push(read(&row)?);
             Ok(())
         })
@@ -102,13 +102,21 @@ impl<DB: Dialect> Statement<DB> {
     /// Hands each row of the answer over, without keeping any.
     pub async fn for_each(
         self,
-        snapshot: &mut Transaction<'static, DB>,
+        connection: &mut DB::Connection,
         each: impl FnMut(DB::Row) -> Result<(), sqlx::Error> + Send,
     ) -> Result<(), sqlx::Error> {
         if let Some(refused) = self.refused {
             return Err(sqlx::Error::Encode(refused));
         }
-        DB::for_each(snapshot, self.sql, self.arguments, each).await
+        DB::for_each(connection, self.sql, self.arguments, each).await
+    }
+
+    /// Runs it; returns how many rows it changed.
+    pub async fn execute(self, connection: &mut DB::Connection) -> Result<u64, sqlx::Error> {
+        if let Some(refused) = self.refused {
+            return Err(sqlx::Error::Encode(refused));
+        }
+        DB::execute(connection, self.sql, self.arguments).await
     }
 }
 

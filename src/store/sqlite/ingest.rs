@@ -13,6 +13,7 @@ use crate::{
     domain::{ApiError, ErrorId, Fingerprint, Hour, RequestDigest, Sighting, Timestamp, TraceKey},
     store::{
         Changes, GroupState, Ingest, MetricTotal, StoreError, StoredTrace, TraceIdentity,
+        edit::{AnyEdit, Verdict},
         effects::MetricRow,
         error::During,
         reader::rows::api_error,
@@ -308,6 +309,32 @@ impl Ingest for SqliteIngest {
             self.commit().await?;
             at = hour.end();
         }
+    }
+
+    async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError> {
+        const DURING: &str = "make edits";
+        self.begin().await?;
+        for edit in edits {
+            self.connection
+                .execute("SAVEPOINT edit")
+                .await
+                .during(DURING)?;
+            let verdict = edit
+                .on_sqlite(&mut self.connection, now)
+                .await
+                .during(DURING)?;
+            if verdict == Verdict::Refused {
+                self.connection
+                    .execute("ROLLBACK TO edit")
+                    .await
+                    .during(DURING)?;
+            }
+            self.connection
+                .execute("RELEASE edit")
+                .await
+                .during(DURING)?;
+        }
+        self.commit().await
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
