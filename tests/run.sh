@@ -47,6 +47,7 @@ have node && have npm || missing+=(nodejs npm)
 have chromium || missing+=(chromium)
 have curl || missing+=(curl)
 have script || missing+=(bsdutils)
+have nginx || missing+=(nginx)
 if [ -n "${FULL:-}" ]; then
     have javac && have mvn || missing+=(default-jdk-headless maven)
 fi
@@ -57,6 +58,7 @@ have_postgresql || lacking "PostgreSQL (initdb, pg_ctl)"
 have curl || lacking curl
 have script || lacking "script (util-linux)"
 have promtool || skip "Prometheus (prometheus, promtool): the scrape and the checks of /metrics"
+have nginx || skip "nginx: the site that passes on what its pages send"
 
 # The applications under real OpenTelemetry SDKs live in an environment of their own.
 venv="$PWD/target/test-venv"

@@ -451,17 +451,16 @@ fn installed(variable: &str, language: &str) -> Option<PathBuf> {
 }
 
 /// Whether this tool answers to be asked for its version; says so when it does not.
-fn tool(name: &str, version: &str) -> Option<()> {
+pub fn tool(name: &str, version: &str) -> Option<()> {
     let answer = Command::new(name)
         .arg(version)
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status();
     if answer.is_ok_and(|status| status.success()) {
         return Some(());
     }
-    skipped(&format!(
-        "applications that need {name}, which is not there"
-    ));
+    skipped(&format!("what needs {name}, which is not there"));
     None
 }
 

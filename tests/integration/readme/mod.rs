@@ -8,6 +8,7 @@
 //! server takes free ports, its folder is a temporary one, and the PostgreSQL server is the tests'
 //! own.
 
+mod site;
 pub mod snippets;
 
 use std::{
@@ -235,8 +236,8 @@ fn every_block_of_the_readme_does_what_it_shows() {
             "sql" => assert!(newcomer.query(text) > 0, "{text}"),
             "sh python" => snippets::run(&newcomer, "Python", text),
             "sh node" => snippets::run(&newcomer, "Node", text),
-            // Compared below, and in `snippets.rs`; with those for Java and Go whole applications
-            // are built, in `tests/integration/apps`.
+            // Compared below, and in `snippets.rs`; nginx serves with its lines in `site.rs`; with
+            // those for Java and Go whole applications are built, in `tests/integration/apps`.
             "promql" | "sh environment" | "sh dotnet" | "rust" | "js" | "nginx" | "yaml"
             | "sh java" | "go" => {}
             other => panic!("nothing is known of {other:?} blocks:\n{text}"),
