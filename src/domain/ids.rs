@@ -95,6 +95,8 @@ uuid_names! {
     TraceKey,
     /// The name of one sighting.
     SightingKey,
+    /// `audit_log.id`: UUID v7, so that later entries have larger ids.
+    AuditId,
 }
 
 impl TraceKey {

@@ -29,6 +29,8 @@ pub use filter::{
 };
 pub use new_error::{InvalidField, NewApiError};
 pub use reader::{Dialect, ReadsSql, SqlReader};
+
+use reader::as_stored;
 pub use repository::{
     ApiErrorRepository, ErrorWriter, Logged, RepositoryError, UnlinkedErrors, WriteError,
 };
@@ -40,8 +42,8 @@ use async_trait::async_trait;
 use edit::AnyEdit;
 
 use crate::domain::{
-    Aggregation, ApiError, ErrorGroup, ErrorId, Fingerprint, Hour, RequestDigest, Sighting,
-    StoredPart, Timestamp, TraceId, TraceKey,
+    Aggregation, ApiError, AuditId, ErrorGroup, ErrorId, Fingerprint, Hour, RequestDigest,
+    Sighting, StoredPart, Timestamp, TraceId, TraceKey,
 };
 
 /// One database, SQLite or PostgreSQL.
@@ -116,6 +118,13 @@ pub trait Reader: Send + Sync + 'static {
         page: &PageRequest,
     ) -> Result<Page<ApiError>, StoreError>;
 
+    /// The same, without anything but their ids.
+    async fn get_matching_ids(
+        &self,
+        filter: &ErrorFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ErrorId>, StoreError>;
+
     /// One error, soft-deleted or not. The id of a row that turned out to be another's leads to that one.
     async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError>;
 
@@ -164,6 +173,23 @@ pub trait Reader: Send + Sync + 'static {
 
     /// What is remembered of a service's part of a trace, in order of arrival; empty when nothing is.
     async fn get_sightings(&self, trace: TraceKey) -> Result<Vec<Sighting>, StoreError>;
+
+    /// Traces whose sightings hold the text, by their keys after this one, at most so many: by far
+    /// not all of them name a user by it. Without time limit.
+    async fn traces_holding(
+        &self,
+        text: &str,
+        after: Option<TraceKey>,
+        limit: u32,
+    ) -> Result<Vec<TraceKey>, StoreError>;
+
+    /// The same for audit entries.
+    async fn audit_holding(
+        &self,
+        text: &str,
+        after: Option<AuditId>,
+        limit: u32,
+    ) -> Result<Vec<AuditId>, StoreError>;
 
     /// The latest hour of which requests are counted.
     async fn latest_request_hour(&self) -> Result<Option<Hour>, StoreError>;

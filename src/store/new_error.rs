@@ -107,6 +107,15 @@ pub struct InvalidField {
     pub advice: String,
 }
 
+impl InvalidField {
+    /// A text as it is shown: quoted, and cut short.
+    #[must_use]
+    pub fn shown(text: &str) -> String {
+        let beginning: String = text.chars().take(60).collect();
+        format!("{beginning:?}")
+    }
+}
+
 impl NewApiError {
     /// The row, or everything that is wrong. `fingerprint` is asked unless the caller gave one;
     /// it sees the row as it will be stored.

@@ -67,7 +67,9 @@ pub(super) async fn rebuild_hour<DB: Dialect>(
         let ids: BTreeSet<_> = stored.keys().chain(counted.keys()).copied().collect();
         for id in ids {
             let users = users.get(&id).cloned().unwrap_or_default();
-            let alone = stored.get(&id).is_none_or(|it| it.unlinked_errors == 0);
+            let alone = stored
+                .get(&id)
+                .is_none_or(|it| it.unlinked_errors == 0 && it.forgotten_errors == 0);
             members.insert(
                 id,
                 repair_members::<DB>(connection, id, users, alone).await?,
@@ -116,6 +118,7 @@ struct StoredHour {
     total_errors: i64,
     unique_users: i64,
     unlinked_errors: i64,
+    forgotten_errors: i64,
     first_occurrence: Timestamp,
     last_occurrence: Timestamp,
 }
@@ -133,7 +136,7 @@ async fn stored_hours<DB: Dialect>(
     hour: Hour,
     lock: &'static str,
 ) -> Result<BTreeMap<AggregationId, StoredHour>, sqlx::Error> {
-    const SQL: &str = "SELECT id, total_errors, unique_users, unlinked_errors, \
+    const SQL: &str = "SELECT id, total_errors, unique_users, unlinked_errors, forgotten_errors, \
         first_occurrence, last_occurrence FROM error_aggregations WHERE hour_bucket = $1 \
         ORDER BY id";
     let stored = all::<DB, _>(connection, &format!("{SQL}{lock}"), bound![hour], |row| {
@@ -143,6 +146,7 @@ async fn stored_hours<DB: Dialect>(
                 total_errors: DB::get(row, "total_errors")?,
                 unique_users: DB::get(row, "unique_users")?,
                 unlinked_errors: DB::get(row, "unlinked_errors")?,
+                forgotten_errors: DB::get(row, "forgotten_errors")?,
                 first_occurrence: DB::get(row, "first_occurrence")?,
                 last_occurrence: DB::get(row, "last_occurrence")?,
             },
@@ -280,8 +284,8 @@ struct Members {
     were_wrong: bool,
 }
 
-/// Makes the members say what the users of the rows say. Errors without a row may have had users
-/// too: unless the rows are `alone`, members beyond theirs are left as they are.
+/// Makes the members say what the users of the rows say. Errors without a row, and those of users who
+/// were forgotten, had users too: unless the rows are `alone`, members beyond theirs are left as they are.
 async fn repair_members<DB: Dialect>(
     connection: &mut DB::Connection,
     id: AggregationId,

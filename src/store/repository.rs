@@ -1,6 +1,8 @@
 //! `ApiErrorRepository`: errors, hours and groups for application code and for the parts of the
 //! program that face people. Questions go to the store, changes to the one writer.
 
+mod changes;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,12 +14,13 @@ use crate::domain::{
 
 use super::{
     AggregationDelta, AggregationFilter, ErrorFilter, ErrorStats, GroupFilter, InvalidField,
-    NewApiError, Page, PageRequest, Reader, StoreError, Verification, edit::Refusal,
+    NewApiError, Page, PageRequest, Reader, StoreError, Verification,
+    edit::{Editor, Refusal},
 };
 
 /// The way of changes: into the queue of the one writer, and back when they are committed.
 #[async_trait]
-pub trait ErrorWriter: Send + Sync + 'static {
+pub trait ErrorWriter: Editor {
     /// What kind of failure a row is one of, by the same rules as for telemetry.
     fn fingerprint(&self, row: &ApiError) -> Fingerprint;
 
@@ -95,13 +98,19 @@ pub struct UnlinkedErrors {
 pub struct ApiErrorRepository {
     reader: Arc<dyn Reader>,
     writer: Arc<dyn ErrorWriter>,
+    actor: String,
 }
 
 impl ApiErrorRepository {
-    /// A repository that asks `reader` and changes through `writer`.
+    /// A repository that asks `reader` and changes through `writer`, in the name of `library`
+    /// ([`Self::acting_as`]).
     #[must_use]
     pub fn new(reader: Arc<dyn Reader>, writer: Arc<dyn ErrorWriter>) -> Self {
-        Self { reader, writer }
+        Self {
+            reader,
+            writer,
+            actor: "library".to_owned(),
+        }
     }
 
     /// Logs one error. Sent again with the same id, it changes nothing.
@@ -213,6 +222,17 @@ impl ApiErrorRepository {
     ) -> Result<Page<ErrorGroup>, RepositoryError> {
         valid_page(page)?;
         Ok(self.reader.get_groups(filter, page).await?)
+    }
+
+    /// One group.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_group(
+        &self,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<ErrorGroup>, RepositoryError> {
+        Ok(self.reader.get_group(fingerprint).await?)
     }
 
     /// Adds errors to an hour that have no rows. The earliest first and the latest last occurrence stay.

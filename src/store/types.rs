@@ -14,7 +14,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::domain::{
-    AggregationId, Category, ErrorId, Fingerprint, GroupStatus, Hour, PipelineStatus,
+    AggregationId, AuditId, Category, ErrorId, Fingerprint, GroupStatus, Hour, PipelineStatus,
     RequestDigest, Severity, SpanId, StageStatus, Timestamp, TraceId, TraceKey, UserKey,
 };
 
@@ -107,7 +107,7 @@ macro_rules! stored_as_uuid {
     )+};
 }
 
-stored_as_uuid!(ErrorId, AggregationId, TraceKey);
+stored_as_uuid!(ErrorId, AggregationId, TraceKey, AuditId);
 
 macro_rules! stored_as_hex {
     ($($name:ident),+) => {$(

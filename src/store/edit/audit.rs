@@ -5,7 +5,10 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::EditTx;
-use crate::store::{Dialect, reader::Statement};
+use crate::{
+    domain::AuditId,
+    store::{Dialect, reader::Statement},
+};
 
 /// One thing that was changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +40,7 @@ impl<DB: Dialect> EditTx<'_, DB> {
         for (index, entry) in entries.into_iter().enumerate() {
             statement
                 .push(if index == 0 { "(" } else { ", (" })
-                .bind(Uuid::now_v7())
+                .bind(AuditId(Uuid::now_v7()))
                 .with(", ", self.now)
                 .with(", ", self.actor.to_owned())
                 .with(", ", entry.action.to_owned())

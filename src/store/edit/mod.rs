@@ -3,6 +3,11 @@
 //! inside.
 
 mod audit;
+mod errors;
+mod forget;
+mod groups;
+mod held;
+mod purge;
 
 use std::{
     fmt,
@@ -15,6 +20,10 @@ use futures_util::future::BoxFuture;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection};
 
 pub use audit::AuditEntry;
+pub use errors::{ChangeError, ChangeErrors, ErrorChange};
+pub use forget::{ForgetInAudit, ForgetInErrors, ForgetInTraces, ForgetUser, Forgotten};
+pub use groups::{ChangeGroup, GroupChange};
+pub use purge::{PurgeErrors, Purged};
 
 use super::{Dialect, InvalidField, RepositoryError, WriteError, reader::Statement};
 use crate::domain::Timestamp;

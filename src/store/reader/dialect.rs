@@ -72,6 +72,10 @@ pub trait Dialect: Database {
     /// Sorts text by its bytes, whatever the database's locale.
     const BY_BYTES: &'static str;
 
+    /// What ends a SELECT whose rows nobody else is to change before the transaction ends; empty
+    /// where only one transaction writes at a time.
+    const FOR_UPDATE: &'static str;
+
     /// Binds a value after those that are bound already.
     ///
     /// # Errors
@@ -164,6 +168,7 @@ impl Dialect for Sqlite {
     const CREATED_HOUR: &'static str =
         "created_at - (created_at % 3600000000 + 3600000000) % 3600000000";
     const BY_BYTES: &'static str = "COLLATE BINARY";
+    const FOR_UPDATE: &'static str = "";
 
     values_and_rows!();
 
@@ -194,6 +199,7 @@ impl Dialect for Postgres {
     const CATEGORY: [&'static str; 2] = ["CAST(CAST(", " AS TEXT) AS error_category)"];
     const CREATED_HOUR: &'static str = "date_trunc('hour', created_at, 'UTC')";
     const BY_BYTES: &'static str = "COLLATE \"C\"";
+    const FOR_UPDATE: &'static str = " FOR UPDATE";
 
     values_and_rows!();
 

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Rows that lead from one to the next at most; far more than merges ever make.
-const MAX_REDIRECTS: i64 = 64;
+pub(in crate::store) const MAX_REDIRECTS: i64 = 64;
 
 impl<DB: Dialect> SqlReader<DB> {
     /// See [`crate::store::Reader::get_errors`].
@@ -32,15 +32,7 @@ impl<DB: Dialect> SqlReader<DB> {
         const DURING: &str = "reading errors";
         let mut statement = Statement::<DB>::new("SELECT ");
         statement.push(ERROR_COLUMNS).push(" FROM api_errors");
-        matching(&mut statement, filter);
-        if let Some(after) = &page.after {
-            statement
-                .with(" AND (created_at, id) < (", after.at)
-                .with(", ", ErrorId(cursor_uuid(after)))
-                .push(")");
-        }
-        statement.push(" ORDER BY created_at DESC, id DESC");
-        bound_page(&mut statement, page);
+        newest_first(&mut statement, filter, page);
 
         let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
         let errors = statement
@@ -52,6 +44,37 @@ impl<DB: Dialect> SqlReader<DB> {
             at: error.created_at,
             id: error.id.to_string(),
         }))
+    }
+
+    /// See [`crate::store::Reader::get_matching_ids`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_matching_ids(
+        &self,
+        filter: &ErrorFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ErrorId>, StoreError> {
+        const DURING: &str = "looking for errors";
+        let mut statement = Statement::<DB>::new("SELECT created_at, id FROM api_errors");
+        newest_first(&mut statement, filter, page);
+
+        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
+        let found = statement
+            .all::<(Timestamp, ErrorId)>(&mut snapshot, |row| {
+                Ok((DB::get(row, "created_at")?, DB::get(row, "id")?))
+            })
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
+        end(snapshot).await;
+        let found = into_page(found, page, |(at, id)| Cursor {
+            at: *at,
+            id: id.to_string(),
+        });
+        Ok(Page {
+            items: found.items.into_iter().map(|(_, id)| id).collect(),
+            next: found.next,
+        })
     }
 
     /// See [`crate::store::Reader::get_error_by_id`].
@@ -225,6 +248,23 @@ impl<DB: Dialect> SqlReader<DB> {
         end(snapshot).await;
         Ok(open)
     }
+}
+
+/// Ends the statement with the page of the errors that match.
+fn newest_first<DB: Dialect>(
+    statement: &mut Statement<DB>,
+    filter: &ErrorFilter,
+    page: &PageRequest,
+) {
+    matching(statement, filter);
+    if let Some(after) = &page.after {
+        statement
+            .with(" AND (created_at, id) < (", after.at)
+            .with(", ", ErrorId(cursor_uuid(after)))
+            .push(")");
+    }
+    statement.push(" ORDER BY created_at DESC, id DESC");
+    bound_page(statement, page);
 }
 
 /// Adds the WHERE clause of a filter over `api_errors`.

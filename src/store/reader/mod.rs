@@ -5,6 +5,7 @@ mod dialect;
 mod errors;
 mod figures;
 mod groups;
+mod holding;
 mod hours;
 pub(super) mod rows;
 mod statement;
@@ -12,7 +13,10 @@ mod traces;
 mod verify;
 
 pub use dialect::Dialect;
-pub use statement::Statement;
+pub use statement::{Statement, as_stored};
+
+pub(in crate::store) use errors::MAX_REDIRECTS;
+pub(in crate::store) use rows::{ERROR_COLUMNS, GROUP_COLUMNS};
 
 use async_trait::async_trait;
 use dialect::Limit;
@@ -20,8 +24,8 @@ use sqlx::{Pool, Transaction};
 use uuid::Uuid;
 
 use crate::domain::{
-    Aggregation, ApiError, Category, ErrorGroup, ErrorId, Fingerprint, Hour, Severity, Sighting,
-    StoredPart, Timestamp, TraceId, TraceKey,
+    Aggregation, ApiError, AuditId, Category, ErrorGroup, ErrorId, Fingerprint, Hour, Severity,
+    Sighting, StoredPart, Timestamp, TraceId, TraceKey,
 };
 
 use super::{
@@ -90,6 +94,14 @@ impl<T: ReadsSql> Reader for T {
         self.reader().get_errors(filter, page).await
     }
 
+    async fn get_matching_ids(
+        &self,
+        filter: &ErrorFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ErrorId>, StoreError> {
+        self.reader().get_matching_ids(filter, page).await
+    }
+
     async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError> {
         self.reader().get_error_by_id(id).await
     }
@@ -128,6 +140,24 @@ impl<T: ReadsSql> Reader for T {
 
     async fn get_sightings(&self, trace: TraceKey) -> Result<Vec<Sighting>, StoreError> {
         self.reader().get_sightings(trace).await
+    }
+
+    async fn traces_holding(
+        &self,
+        text: &str,
+        after: Option<TraceKey>,
+        limit: u32,
+    ) -> Result<Vec<TraceKey>, StoreError> {
+        self.reader().traces_holding(text, after, limit).await
+    }
+
+    async fn audit_holding(
+        &self,
+        text: &str,
+        after: Option<AuditId>,
+        limit: u32,
+    ) -> Result<Vec<AuditId>, StoreError> {
+        self.reader().audit_holding(text, after, limit).await
     }
 
     async fn latest_request_hour(&self) -> Result<Option<Hour>, StoreError> {

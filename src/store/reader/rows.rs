@@ -11,7 +11,7 @@ use crate::domain::{Aggregation, ApiError, Dimensions, ErrorGroup};
 use super::Dialect;
 
 /// The columns of [`api_error`].
-pub(super) const ERROR_COLUMNS: &str = error_columns_read!();
+pub(in crate::store) const ERROR_COLUMNS: &str = error_columns_read!();
 
 /// The columns of [`aggregation`].
 pub(super) const AGGREGATION_COLUMNS: &str = "\
@@ -21,7 +21,7 @@ pub(super) const AGGREGATION_COLUMNS: &str = "\
     last_occurrence, updated_at";
 
 /// The columns of [`error_group`].
-pub(super) const GROUP_COLUMNS: &str = "\
+pub(in crate::store) const GROUP_COLUMNS: &str = "\
     fingerprint, service_name, title, CAST(category AS TEXT) AS category, first_seen_at, last_seen_at, total_errors, status, \
     resolved_at, resolved_by, resolved_version, regressed_at, first_version, last_version";
 
@@ -103,7 +103,7 @@ pub(super) fn aggregation<DB: Dialect>(row: &DB::Row) -> Result<Aggregation, sql
 }
 
 /// A row of `error_groups`.
-pub(super) fn error_group<DB: Dialect>(row: &DB::Row) -> Result<ErrorGroup, sqlx::Error> {
+pub(in crate::store) fn error_group<DB: Dialect>(row: &DB::Row) -> Result<ErrorGroup, sqlx::Error> {
     Ok(ErrorGroup {
         fingerprint: DB::get(row, "fingerprint")?,
         service_name: DB::get(row, "service_name")?,

@@ -84,6 +84,14 @@ impl<DB: Dialect> Statement<DB> {
         self
     }
 
+    /// Adds values with commas between them.
+    pub fn list<T: Stored>(&mut self, values: impl IntoIterator<Item = T>) -> &mut Self {
+        for (index, value) in values.into_iter().enumerate() {
+            self.with(if index == 0 { "" } else { ", " }, value);
+        }
+        self
+    }
+
     /// Every row of the answer, made into something by `read`.
     pub async fn all<T: Send>(
         self,

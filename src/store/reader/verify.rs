@@ -54,7 +54,6 @@ impl<DB: Dialect> SqlReader<DB> {
             to,
             members_since: now.plus_seconds(-MEMBERS_KEPT_SECONDS),
             found: Verification::default(),
-            unlinked: 0,
         };
         match proof.run().await {
             Ok(()) => {
@@ -72,8 +71,6 @@ struct Proof<DB: Dialect> {
     to: Option<Hour>,
     members_since: Timestamp,
     found: Verification,
-    /// Σ `unlinked_errors` of the hours read.
-    unlinked: i64,
 }
 
 impl<DB: Dialect> Proof<DB> {
@@ -85,8 +82,8 @@ impl<DB: Dialect> Proof<DB> {
             self.members_without_hour().await?;
             self.merged_rows().await?;
             let counters = self.counters().await?;
-            let nothing_ever_left = self.errors_counter(&counters);
-            self.groups(nothing_ever_left).await?;
+            self.errors_counter(&counters).await?;
+            self.groups().await?;
             self.rows_without_group().await?;
             self.requests(counters).await?;
         }
@@ -100,7 +97,7 @@ impl<DB: Dialect> Proof<DB> {
                  hours.endpoint, hours.method, CAST(hours.severity AS TEXT) AS severity, \
                  CAST(hours.category AS TEXT) AS category, hours.external_service, \
                  hours.status_code, hours.total_errors, hours.unique_users, \
-                 hours.unlinked_errors, hours.first_occurrence, hours.last_occurrence, \
+                 hours.unlinked_errors, hours.forgotten_errors, hours.first_occurrence, hours.last_occurrence, \
                  COALESCE(counted.errors, 0) AS row_errors, \
                  COALESCE(counted.with_user, 0) AS rows_with_user, \
                  COALESCE(counted.users, 0) AS row_users, counted.first_at, counted.last_at, \
@@ -125,7 +122,6 @@ impl<DB: Dialect> Proof<DB> {
         let Self {
             snapshot,
             found,
-            unlinked,
             members_since,
             ..
         } = self;
@@ -133,7 +129,6 @@ impl<DB: Dialect> Proof<DB> {
             .for_each(snapshot, |row| {
                 let hour = HourFigures::read::<DB>(&row)?;
                 found.aggregations += 1;
-                *unlinked += hour.unlinked_errors;
                 hour.compare(*members_since, found);
                 Ok(())
             })
@@ -293,16 +288,26 @@ impl<DB: Dialect> Proof<DB> {
         Ok(counters)
     }
 
-    /// Every row was counted once when it was first stored. Since then it was merged, or purged
-    /// and left in its hour as unlinked, or is still there. True when all are still there.
-    fn errors_counter(&mut self, counters: &BTreeMap<String, Counters>) -> bool {
+    /// Every row was imported, or counted once when it was first stored. Since then it was merged,
+    /// or purged, or is still there.
+    async fn errors_counter(
+        &mut self,
+        counters: &BTreeMap<String, Counters>,
+    ) -> Result<(), sqlx::Error> {
+        let statement = Statement::<DB>::new("SELECT reason, errors FROM error_balance");
+        let balance = statement.all(&mut self.snapshot, |row| {
+            let reason: String = DB::get(row, "reason")?;
+            let errors: i64 = DB::get(row, "errors")?;
+            Ok(if reason == "purged" { -errors } else { errors })
+        });
+        let balance: i64 = balance.await?.into_iter().sum();
         let ever: i64 = counters.values().map(|of_writer| of_writer.errors).sum();
         let merged: i64 = counters
             .values()
             .map(|of_writer| of_writer.merged_rows)
             .sum();
-        let (stored, present) = (ever - merged, self.found.errors);
-        if !(present..=present + self.unlinked).contains(&stored) {
+        let (stored, present) = (ever - merged + balance, self.found.errors);
+        if stored != present {
             self.found.report(Mismatch {
                 check: Check::ErrorsCounter,
                 subject: MetricFamily::Errors.as_str().to_owned(),
@@ -312,14 +317,15 @@ impl<DB: Dialect> Proof<DB> {
                 example: None,
             });
         }
-        stored == present
+        Ok(())
     }
 
-    /// A group counts its rows, and those that were purged. When none ever was, exactly its rows.
-    async fn groups(&mut self, nothing_ever_left: bool) -> Result<(), sqlx::Error> {
+    /// A group counts its rows, and those that were purged.
+    async fn groups(&mut self) -> Result<(), sqlx::Error> {
         let statement = Statement::<DB>::new(
             "SELECT error_groups.fingerprint, error_groups.total_errors, \
-                 COALESCE(counted.errors, 0) AS errors, counted.example \
+                 COALESCE(counted.errors, 0) + error_groups.unlinked_errors AS errors, \
+                 counted.example \
              FROM error_groups \
              LEFT JOIN (SELECT fingerprint, COUNT(*) AS errors, MIN(CAST(id AS TEXT)) AS example \
                  FROM api_errors GROUP BY fingerprint) AS counted \
@@ -334,7 +340,7 @@ impl<DB: Dialect> Proof<DB> {
                 found.groups += 1;
                 let stored: i64 = DB::get(&row, "total_errors")?;
                 let counted: i64 = DB::get(&row, "errors")?;
-                if stored < counted || (nothing_ever_left && stored != counted) {
+                if stored != counted {
                     found.report(Mismatch {
                         check: Check::GroupTotal,
                         subject: DB::get(&row, "fingerprint")?,
@@ -426,6 +432,7 @@ struct HourFigures {
     total_errors: i64,
     unique_users: i64,
     unlinked_errors: i64,
+    forgotten_errors: i64,
     first_occurrence: Timestamp,
     last_occurrence: Timestamp,
     rows: i64,
@@ -448,6 +455,7 @@ impl HourFigures {
             total_errors: DB::get(row, "total_errors")?,
             unique_users: DB::get(row, "unique_users")?,
             unlinked_errors: DB::get(row, "unlinked_errors")?,
+            forgotten_errors: DB::get(row, "forgotten_errors")?,
             first_occurrence: DB::get(row, "first_occurrence")?,
             last_occurrence: DB::get(row, "last_occurrence")?,
             rows: DB::get(row, "row_errors")?,
@@ -485,15 +493,14 @@ impl HourFigures {
             if self.unique_users != self.members {
                 differs(Check::HourUsers, self.unique_users, self.members);
             }
-            if !(self.row_users..=self.row_users + spare).contains(&self.members) {
+            // A user who was forgotten is a member that no row names.
+            let most = self.row_users + spare + self.forgotten_errors;
+            if !(self.row_users..=most).contains(&self.members) {
                 differs(Check::HourMembers, self.members, self.row_users);
             }
-            if !(self.rows_with_user..=self.rows_with_user + spare).contains(&self.member_errors) {
-                differs(
-                    Check::HourMemberErrors,
-                    self.member_errors,
-                    self.rows_with_user,
-                );
+            let with_user = self.rows_with_user + self.forgotten_errors;
+            if !(with_user..=with_user + spare).contains(&self.member_errors) {
+                differs(Check::HourMemberErrors, self.member_errors, with_user);
             }
         }
         if let (Some(first_at), Some(last_at)) = (self.first_at, self.last_at) {

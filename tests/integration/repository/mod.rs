@@ -4,11 +4,12 @@ mod commands;
 mod filters;
 mod hostile;
 mod logging;
+mod operators;
 mod pages;
 mod terminal;
 mod verify;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use redspan::{
     commit::{
@@ -132,6 +133,52 @@ impl World {
                 connection.close().await.unwrap();
             }
         }
+    }
+
+    /// The one text column of every row that a question by hand finds, in order.
+    pub async fn rows(&self, sql: &str) -> Vec<String> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self.database.kind {
+            Kind::Sqlite => {
+                let mut connection = SqliteConnection::connect(&self.database.url).await.unwrap();
+                let rows = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
+                connection.close().await.unwrap();
+                rows.unwrap()
+            }
+            Kind::Postgres => {
+                let mut connection = PgConnection::connect(&self.database.url).await.unwrap();
+                let path = format!("SET search_path = {}", self.database.schema);
+                connection.execute(AssertSqlSafe(path)).await.unwrap();
+                let rows = sqlx::query_scalar(sql).fetch_all(&mut connection).await;
+                connection.close().await.unwrap();
+                rows.unwrap()
+            }
+        }
+    }
+
+    /// Every table with its columns.
+    pub async fn text_columns(&self) -> BTreeMap<String, Vec<String>> {
+        let names = match self.database.kind {
+            Kind::Sqlite => {
+                "SELECT tables.name || ' ' || columns.name FROM sqlite_master AS tables, \
+                pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'"
+                    .to_owned()
+            }
+            Kind::Postgres => format!(
+                "SELECT table_name || ' ' || column_name FROM information_schema.columns \
+                 WHERE table_schema = '{}'",
+                self.database.schema
+            ),
+        };
+        let mut columns = BTreeMap::<String, Vec<String>>::new();
+        for name in self.rows(&names).await {
+            let (table, column) = name.split_once(' ').unwrap();
+            columns
+                .entry(table.to_owned())
+                .or_default()
+                .push(column.to_owned());
+        }
+        columns
     }
 
     /// Stops the writer and closes the store; the database stays.

@@ -1,0 +1,76 @@
+//! Where a text is held that names somebody: looked for here, so that the writer, who takes it out,
+//! has not to read everything.
+
+use crate::{
+    domain::{AuditId, TraceKey},
+    store::StoreError,
+};
+
+use super::{SqlReader, dialect::Dialect, dialect::Limit, end, statement::Statement};
+
+impl<DB: Dialect> SqlReader<DB> {
+    /// See [`crate::store::Reader::traces_holding`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn traces_holding(
+        &self,
+        text: &str,
+        after: Option<TraceKey>,
+        limit: u32,
+    ) -> Result<Vec<TraceKey>, StoreError> {
+        const DURING: &str = "looking for a user in traces";
+        let mut statement = Statement::<DB>::new("SELECT trace_key FROM error_traces");
+        statement
+            .with(" WHERE replace(sightings, ", in_json(text))
+            .push(", '') <> sightings")
+            .when(" AND trace_key > ", after)
+            .with(" ORDER BY trace_key LIMIT ", i64::from(limit));
+        let mut snapshot = self.snapshot(Limit::None, DURING).await?;
+        let found = statement
+            .all(&mut snapshot, |row| DB::get(row, "trace_key"))
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
+        end(snapshot).await;
+        Ok(found)
+    }
+
+    /// See [`crate::store::Reader::audit_holding`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn audit_holding(
+        &self,
+        text: &str,
+        after: Option<AuditId>,
+        limit: u32,
+    ) -> Result<Vec<AuditId>, StoreError> {
+        const DURING: &str = "looking for a user in the audit log";
+        const SAID: &str = "(actor || ' ' || entity_id || ' ' || \
+             COALESCE(CAST(before AS TEXT), '') || COALESCE(CAST(after AS TEXT), ''))";
+        let mut statement = Statement::<DB>::new("SELECT id FROM audit_log WHERE (replace(");
+        statement
+            .push(SAID)
+            .with(", ", in_json(text))
+            .push(", '') <> ")
+            .push(SAID)
+            .with(" OR entity_id = ", text.to_owned())
+            .with(" OR actor = ", text.to_owned())
+            .push(")")
+            .when(" AND id > ", after)
+            .with(" ORDER BY id LIMIT ", i64::from(limit));
+        let mut snapshot = self.snapshot(Limit::None, DURING).await?;
+        let found = statement
+            .all(&mut snapshot, |row| DB::get(row, "id"))
+            .await
+            .map_err(|error| StoreError::of(DURING, error))?;
+        end(snapshot).await;
+        Ok(found)
+    }
+}
+
+/// The text as it stands in JSON, without its quotes.
+fn in_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
