@@ -1,10 +1,12 @@
-//! The vocabulary: what an error, an hour, a sighting and their names are. No I/O, no async, no clock.
+//! The vocabulary: what an error, an hour, a run, a sighting and their names are. No I/O, no async, no clock.
 
 mod entry;
 mod error;
 mod ids;
 mod json_object;
 mod kinds;
+mod pipeline;
+mod pipeline_states;
 mod sighting;
 mod stored_part;
 mod time;
@@ -20,6 +22,10 @@ pub use ids::{
 };
 pub use json_object::JsonObject;
 pub use kinds::{Category, PipelineStatus, Severity, StageStatus, UnknownName};
+pub use pipeline::{
+    InvalidPipelineId, Pipeline, PipelineId, PipelineWithStages, Stage, name_in_config,
+};
+pub use pipeline_states::{StateConflict, is_progress};
 pub use sighting::{Content, EntryFacts, FailedBecause, Gravity, Sighting, SightingKind, Thrown};
 pub use stored_part::StoredPart;
 pub use time::{Hour, Timestamp};

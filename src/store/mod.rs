@@ -2,6 +2,7 @@
 //! requests, driven by a list of changes; `reader` is everybody else's.
 
 mod changes;
+mod checks;
 mod connect;
 pub mod edit;
 mod effects;
@@ -9,6 +10,7 @@ mod error;
 mod filter;
 pub mod migrate;
 mod new_error;
+mod pipelines;
 pub mod postgres;
 mod reader;
 mod rebuild;
@@ -28,6 +30,10 @@ pub use filter::{
     GroupedErrors, HourErrors, LatestError, Mismatch, NoCursor, Page, PageRequest, Verification,
 };
 pub use new_error::{InvalidField, NewApiError};
+pub use pipelines::{
+    Created, GenerationPipelineRepository, NewPipeline, NewStage, Patch, PipelineFailure,
+    PipelineFilter, PipelinePatch, PipelineReader, PipelineStatistics, StagePatch,
+};
 pub use reader::{Dialect, ReadsSql, SqlReader};
 
 use reader::as_stored;
@@ -89,7 +95,7 @@ pub struct LabelSets {
 
 /// The repositories' reading side. Every method keeps within a time limit of 3 seconds.
 #[async_trait]
-pub trait Reader: Send + Sync + 'static {
+pub trait Reader: PipelineReader {
     /// The same reader without the time limit: for a person, who knows when to stop waiting.
     fn patient(&self) -> Box<dyn Reader>;
 

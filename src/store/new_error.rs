@@ -9,21 +9,14 @@ use crate::domain::{
     TraceId,
 };
 
+use super::checks::{Checks, json_bytes};
+
 /// Longer texts are cut here, and the row says so.
 const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 const MAX_STACK_BYTES: usize = 64 * 1024;
 
-/// All texts and JSON of one row together.
-const MAX_ROW_BYTES: usize = 128 * 1024;
-
 const MAX_TAGS: usize = 32;
 const MAX_TAG_CHARS: usize = 100;
-
-/// Deeper JSON is refused.
-const MAX_JSON_DEPTH: usize = 64;
-
-/// As much of a wrong value as an answer repeats.
-const MAX_SHOWN_CHARS: usize = 60;
 
 /// Errors from the future are no errors yet; clocks differ by this much.
 const MAX_AHEAD_SECONDS: i64 = 5 * 60;
@@ -130,7 +123,7 @@ impl NewApiError {
         let mut checks = Checks::default();
         let given_fingerprint = self.fingerprint.clone();
         let mut row = self.checked(now, &mut checks);
-        checks.row_size(&row);
+        checks.row_size("error", &sizes(&row));
         if !checks.invalid.is_empty() {
             return Err(checks.invalid);
         }
@@ -143,7 +136,7 @@ impl NewApiError {
     }
 
     fn checked(self, now: Timestamp, checks: &mut Checks) -> ApiError {
-        let id = checks.id(self.id);
+        let id = checked_id(checks, self.id);
         let mut context = self.context;
         let created_at = match self.created_at {
             Some(given)
@@ -174,7 +167,7 @@ impl NewApiError {
             endpoint: checks.required("endpoint", self.endpoint, 512),
             method: checks.required("method", self.method, 10),
             error_code: checks.word("errorCode", self.error_code, 100),
-            error_message: checks.message(self.error_message),
+            error_message: checked_message(checks, self.error_message),
             error_stack: self
                 .error_stack
                 .map(|stack| checks.text("error_stack", stack, MAX_STACK_BYTES)),
@@ -190,7 +183,7 @@ impl NewApiError {
                 .external_error_message
                 .map(|text| checks.text("external_error_message", text, MAX_MESSAGE_BYTES)),
             context: checks.object("context", context),
-            tags: checks.tags(self.tags),
+            tags: checked_tags(checks, self.tags),
             resolved: false,
             resolved_at: None,
             resolved_by: None,
@@ -221,189 +214,60 @@ impl NewApiError {
     }
 }
 
-#[derive(Default)]
-struct Checks {
-    invalid: Vec<InvalidField>,
-    /// Columns that had to be cut.
-    cut: Vec<&'static str>,
+fn checked_id(checks: &mut Checks, id: Option<Uuid>) -> ErrorId {
+    let Some(id) = id else {
+        return ErrorId(Uuid::now_v7());
+    };
+    if id.is_nil() || id.get_version() == Some(Version::Custom) {
+        checks.refuse(
+            "id",
+            id.to_string(),
+            "give a UUID of another version than 8 and not the nil one, or none: \
+             version 8 is kept for errors from telemetry",
+        );
+    }
+    ErrorId(id)
 }
 
-impl Checks {
-    fn refuse(
-        &mut self,
-        field: &'static str,
-        value: impl std::fmt::Debug,
-        advice: impl Into<String>,
-    ) {
-        let mut value = format!("{value:?}");
-        if let Some((end, _)) = value.char_indices().nth(MAX_SHOWN_CHARS) {
-            value.truncate(end);
-            value.push('…');
-        }
-        self.invalid.push(InvalidField {
-            field,
-            value,
-            advice: advice.into(),
-        });
+fn checked_message(checks: &mut Checks, message: String) -> String {
+    if message.trim().is_empty() {
+        checks.refuse(
+            "errorMessage",
+            &message,
+            "it must be given and not be blank: say what went wrong",
+        );
     }
-
-    fn id(&mut self, id: Option<Uuid>) -> ErrorId {
-        if let Some(id) = id {
-            if id.is_nil() || id.get_version() == Some(Version::Custom) {
-                self.refuse(
-                    "id",
-                    id.to_string(),
-                    "give a UUID of another version than 8 and not the nil one, or none: \
-                     version 8 is kept for errors from telemetry",
-                );
-            }
-            ErrorId(id)
-        } else {
-            ErrorId(Uuid::now_v7())
-        }
-    }
-
-    /// A text of one line with a column's limit. An empty one is none.
-    fn word(&mut self, field: &'static str, value: Option<String>, max: usize) -> Option<String> {
-        let value = value.filter(|value| !value.is_empty())?;
-        if value.chars().any(char::is_control) {
-            self.refuse(field, &value, "take the control characters out");
-        } else if value.chars().count() > max {
-            let advice = format!("give at most {max} characters");
-            self.refuse(field, &value, advice);
-        }
-        Some(value)
-    }
-
-    fn required(&mut self, field: &'static str, value: String, max: usize) -> String {
-        if value.trim().is_empty() {
-            self.refuse(field, &value, "it must be given and not be blank");
-        }
-        self.word(field, Some(value), max).unwrap_or_default()
-    }
-
-    fn message(&mut self, message: String) -> String {
-        if message.trim().is_empty() {
-            self.refuse(
-                "errorMessage",
-                &message,
-                "it must be given and not be blank: say what went wrong",
-            );
-        }
-        self.text("error_message", message, MAX_MESSAGE_BYTES)
-    }
-
-    /// A text of any lines, cut when it is too long. PostgreSQL keeps no NUL.
-    fn text(&mut self, column: &'static str, mut text: String, max_bytes: usize) -> String {
-        if text.contains('\0') {
-            text = text.replace('\0', "\u{fffd}");
-        }
-        if text.len() > max_bytes {
-            let mut end = max_bytes;
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            text.truncate(end);
-            self.cut.push(column);
-        }
-        text
-    }
-
-    fn tags(&mut self, tags: Vec<String>) -> Vec<String> {
-        if tags.len() > MAX_TAGS {
-            let advice = format!("give at most {MAX_TAGS}");
-            self.refuse("tags", &tags, advice);
-        }
-        let mut kept = Vec::with_capacity(tags.len());
-        for tag in tags {
-            let tag = self.required("tags", tag, MAX_TAG_CHARS);
-            if !kept.contains(&tag) {
-                kept.push(tag);
-            }
-        }
-        kept
-    }
-
-    /// JSON as both databases keep it; `null` is none.
-    fn json(&mut self, field: &'static str, value: Option<Value>) -> Option<Value> {
-        let value = value.filter(|value| !value.is_null())?;
-        if depth(&value) > MAX_JSON_DEPTH {
-            let advice = format!("nest it at most {MAX_JSON_DEPTH} deep");
-            self.refuse(field, "nested deeply", advice);
-            return None;
-        }
-        Some(without_nul(value))
-    }
-
-    fn object(&mut self, field: &'static str, object: Map<String, Value>) -> Map<String, Value> {
-        match self.json(field, Some(Value::Object(object))) {
-            Some(Value::Object(object)) => object,
-            _ => Map::new(),
-        }
-    }
-
-    fn row_size(&mut self, row: &ApiError) {
-        let json = |value: &Option<Value>| value.as_ref().map_or(0, size);
-        let text = |value: &Option<String>| value.as_deref().map_or(0, str::len);
-        let parts = [
-            ("requestBody", json(&row.request_body)),
-            ("requestHeaders", json(&row.request_headers)),
-            ("responseBody", json(&row.response_body)),
-            ("context", size(&row.context)),
-            ("errorStack", text(&row.error_stack)),
-            ("errorMessage", row.error_message.len()),
-            ("externalErrorMessage", text(&row.external_error_message)),
-        ];
-        let bytes: usize = parts.iter().map(|(_, bytes)| bytes).sum();
-        if bytes > MAX_ROW_BYTES
-            && let Some((field, most)) = parts.into_iter().max_by_key(|(_, bytes)| *bytes)
-        {
-            let advice = format!(
-                "the whole error has {bytes} bytes and may have {MAX_ROW_BYTES}: shorten this field first"
-            );
-            self.refuse(field, format_args!("{most} bytes"), advice);
-        }
-    }
+    checks.text("error_message", message, MAX_MESSAGE_BYTES)
 }
 
-fn size(value: &impl serde::Serialize) -> usize {
-    /// Counts what is written.
-    struct Count(usize);
-
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
+fn checked_tags(checks: &mut Checks, tags: Vec<String>) -> Vec<String> {
+    if tags.len() > MAX_TAGS {
+        let advice = format!("give at most {MAX_TAGS}");
+        checks.refuse("tags", &tags, advice);
+    }
+    let mut kept = Vec::with_capacity(tags.len());
+    for tag in tags {
+        let tag = checks.required("tags", tag, MAX_TAG_CHARS);
+        if !kept.contains(&tag) {
+            kept.push(tag);
         }
     }
-
-    let mut count = Count(0);
-    // Neither the JSON that is counted nor the counting can fail.
-    serde_json::to_writer(&mut count, value).map_or(usize::MAX / 16, |()| count.0)
+    kept
 }
 
-fn depth(value: &Value) -> usize {
-    1 + match value {
-        Value::Array(items) => items.iter().map(depth).max().unwrap_or(0),
-        Value::Object(fields) => fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
-}
-
-fn without_nul(value: Value) -> Value {
-    match value {
-        Value::String(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").into(),
-        Value::Array(items) => items.into_iter().map(without_nul).collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(key, value)| (key.replace('\0', "\u{fffd}"), without_nul(value)))
-            .collect(),
-        other => other,
-    }
+/// What of a row can be long, in bytes.
+fn sizes(row: &ApiError) -> [(&'static str, usize); 7] {
+    let json = |value: &Option<Value>| value.as_ref().map_or(0, json_bytes);
+    let text = |value: &Option<String>| value.as_deref().map_or(0, str::len);
+    [
+        ("requestBody", json(&row.request_body)),
+        ("requestHeaders", json(&row.request_headers)),
+        ("responseBody", json(&row.response_body)),
+        ("context", json_bytes(&row.context)),
+        ("errorStack", text(&row.error_stack)),
+        ("errorMessage", row.error_message.len()),
+        ("externalErrorMessage", text(&row.external_error_message)),
+    ]
 }
 
 #[cfg(test)]
@@ -411,6 +275,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::store::checks::{MAX_JSON_DEPTH, MAX_ROW_BYTES};
 
     const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
@@ -518,6 +383,22 @@ mod tests {
         assert_eq!(
             Value::Object(row.context),
             json!({ "k\u{fffd}": ["\u{fffd}", { "\u{fffd}": "\u{fffd}" }] })
+        );
+    }
+
+    #[test]
+    fn numbers_are_as_both_databases_read_them() {
+        let mut new = valid();
+        new.request_body = Some(json!([1e16, -1e16, 1e20, -0.0, 0.1, 1.0, 7, u64::MAX]));
+        assert_eq!(
+            row(new)
+                .expect("valid")
+                .request_body
+                .map(|it| it.to_string()),
+            Some(
+                "[10000000000000000,-10000000000000000,1e+20,0.0,0.1,1.0,7,18446744073709551615]"
+                    .to_owned()
+            )
         );
     }
 

@@ -341,7 +341,8 @@ impl UnlinkedErrors {
     }
 }
 
-fn valid_page(page: &PageRequest) -> Result<(), RepositoryError> {
+/// Refuses a page that cannot be.
+pub(super) fn valid_page(page: &PageRequest) -> Result<(), RepositoryError> {
     let mut invalid = Vec::new();
     if !(1..=PageRequest::MAX_LIMIT).contains(&page.limit) {
         invalid.push(InvalidField {

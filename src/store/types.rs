@@ -14,8 +14,9 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::domain::{
-    AggregationId, AuditId, Category, ErrorId, Fingerprint, GroupStatus, Hour, PipelineStatus,
-    RequestDigest, Severity, SpanId, StageStatus, Timestamp, TraceId, TraceKey, UserKey,
+    AggregationId, AuditId, Category, ErrorId, Fingerprint, GroupStatus, Hour, PipelineId,
+    PipelineStatus, RequestDigest, Severity, SpanId, StageStatus, Timestamp, TraceId, TraceKey,
+    UserKey,
 };
 
 /// Implements both databases' traits for `$name` by way of the plain types that the drivers know.
@@ -126,6 +127,12 @@ stored_as!(
     Fingerprint, sqlite String, postgres String,
     |fingerprint| fingerprint.0.clone(), fingerprint.0.clone(),
     |text| Ok(Self(text)), |text| Ok(Self(text)),
+);
+
+stored_as!(
+    PipelineId, sqlite String, postgres String,
+    |id| id.as_str().to_owned(), id.as_str().to_owned(),
+    |text| Ok(Self::try_from(text)?), |text| Ok(Self::try_from(text)?),
 );
 
 stored_as!(

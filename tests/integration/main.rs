@@ -24,6 +24,7 @@ mod order_and_split;
 mod outage;
 mod own_spans;
 mod partial;
+mod pipelines;
 mod program;
 mod prometheus;
 mod pty;

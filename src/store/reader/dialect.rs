@@ -66,6 +66,15 @@ pub trait Dialect: Database {
     /// The same for a category.
     const CATEGORY: [&'static str; 2];
 
+    /// The same for the status of a run.
+    const PIPELINE_STATUS: [&'static str; 2];
+
+    /// The same for the status of a stage.
+    const STAGE_STATUS: [&'static str; 2];
+
+    /// SQL for how many microseconds a run took.
+    const RUN_MICROS: &'static str;
+
     /// SQL for the hour in which an error happened.
     const CREATED_HOUR: &'static str;
 
@@ -164,6 +173,9 @@ impl Dialect for Sqlite {
     ];
     const SEVERITY: [&'static str; 2] = ["", ""];
     const CATEGORY: [&'static str; 2] = ["", ""];
+    const PIPELINE_STATUS: [&'static str; 2] = ["", ""];
+    const STAGE_STATUS: [&'static str; 2] = ["", ""];
+    const RUN_MICROS: &'static str = "completed_at - started_at";
     // The remainder of a time before 1970 is negative.
     const CREATED_HOUR: &'static str =
         "created_at - (created_at % 3600000000 + 3600000000) % 3600000000";
@@ -197,6 +209,10 @@ impl Dialect for Postgres {
     const HAS_TAG: [&'static str; 2] = ["tags @> jsonb_build_array(CAST(", " AS TEXT))"];
     const SEVERITY: [&'static str; 2] = ["CAST(CAST(", " AS TEXT) AS error_severity)"];
     const CATEGORY: [&'static str; 2] = ["CAST(CAST(", " AS TEXT) AS error_category)"];
+    const PIPELINE_STATUS: [&'static str; 2] = ["CAST(CAST(", " AS TEXT) AS pipeline_status)"];
+    const STAGE_STATUS: [&'static str; 2] = ["CAST(CAST(", " AS TEXT) AS stage_status)"];
+    const RUN_MICROS: &'static str =
+        "CAST(extract(epoch FROM completed_at - started_at) * 1000000 AS BIGINT)";
     const CREATED_HOUR: &'static str = "date_trunc('hour', created_at, 'UTC')";
     const BY_BYTES: &'static str = "COLLATE \"C\"";
     const FOR_UPDATE: &'static str = " FOR UPDATE";

@@ -7,6 +7,7 @@ mod figures;
 mod groups;
 mod holding;
 mod hours;
+pub(super) mod pipelines;
 pub(super) mod rows;
 mod statement;
 mod traces;

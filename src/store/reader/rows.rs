@@ -25,7 +25,7 @@ pub(in crate::store) const GROUP_COLUMNS: &str = "\
     fingerprint, service_name, title, CAST(category AS TEXT) AS category, first_seen_at, last_seen_at, total_errors, status, \
     resolved_at, resolved_by, resolved_version, regressed_at, first_version, last_version";
 
-fn json<DB: Dialect>(row: &DB::Row, column: &str) -> Result<Option<Value>, sqlx::Error> {
+pub(super) fn json<DB: Dialect>(row: &DB::Row, column: &str) -> Result<Option<Value>, sqlx::Error> {
     let value: Option<Json<Value>> = DB::get(row, column)?;
     Ok(value.map(|Json(value)| value))
 }

@@ -20,8 +20,8 @@ use redspan::{
     domain::{ApiError, EntrySpan, Hour, RequestDigest, Series, Timestamp},
     metrics::Metrics,
     store::{
-        ApiErrorRepository, ErrorFilter, NewApiError, PageRequest, SharedStore, Verification,
-        connect,
+        ApiErrorRepository, ErrorFilter, GenerationPipelineRepository, NewApiError, PageRequest,
+        SharedStore, Verification, connect,
     },
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
@@ -68,6 +68,12 @@ impl World {
             queue,
             writer,
         }
+    }
+
+    /// A repository of runs through the same writer.
+    pub fn pipelines(&self) -> GenerationPipelineRepository {
+        let reader: Arc<dyn redspan::store::PipelineReader> = Arc::clone(&self.store) as _;
+        GenerationPipelineRepository::new(reader, Arc::new(self.queue.clone()))
     }
 
     /// Logs errors and returns their rows.
