@@ -8,6 +8,7 @@ mod demo;
 pub mod errors;
 pub mod explain;
 pub mod migrate;
+pub mod pipelines;
 pub mod screen;
 mod settings;
 mod table;
@@ -78,6 +79,9 @@ enum Command {
     /// Look at errors.
     #[command(subcommand)]
     Errors(errors::Command),
+    /// Look at runs of pipelines.
+    #[command(subcommand)]
+    Pipelines(pipelines::Command),
     /// Say what was seen of a trace, and why its rows are what they are.
     Explain(explain::Explain),
     /// Look at the hours in which errors are counted, prove them, count them again.
@@ -161,6 +165,7 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
             in_runtime(app::serve(config, load))
         }
         Command::Errors(command) => in_runtime(errors::run(command, &load()?, cli.color)),
+        Command::Pipelines(command) => in_runtime(pipelines::run(command, &database()?, cli.color)),
         Command::Explain(command) => in_runtime(explain::run(command, &database()?, cli.color)),
         Command::Aggregations(command) => {
             in_runtime(aggregations::run(command, &database()?, cli.color))

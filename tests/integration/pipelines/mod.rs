@@ -7,6 +7,7 @@ mod filters;
 mod pages;
 mod random;
 mod refused;
+mod terminal;
 
 use std::sync::{
     Arc,
@@ -29,7 +30,7 @@ use tokio::sync::Mutex;
 use crate::databases::{Database, Kind};
 
 /// Noon of some day.
-const NOON: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
+const NOON: Timestamp = Timestamp::from_micros(1_789_992_000_000_000);
 
 /// Makes each edit in a transaction of its own, at the time that it is set to.
 struct AtTime {
