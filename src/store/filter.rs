@@ -49,6 +49,31 @@ pub struct ErrorFilter {
     pub include_deleted: bool,
 }
 
+impl ErrorFilter {
+    /// What no index serves and, without an instant from which on to look, would have to be looked for
+    /// in errors without number: the API's name of the condition, and its value.
+    #[must_use]
+    pub fn without_bounds(&self) -> Option<(&'static str, &str)> {
+        let is_bounded = self.from.is_some()
+            || self.request_id.is_some()
+            || self.trace_id.is_some()
+            || self.user_id.is_some()
+            || self.fingerprint.is_some()
+            || self.endpoint.is_some();
+        let text = self.text.as_ref().filter(|text| !text.is_empty());
+        let unserved = [
+            ("environment", self.environment.as_ref()),
+            ("method", self.method.as_ref()),
+            ("tag", self.tag.as_ref()),
+            ("text", text),
+        ];
+        let mut unserved = unserved
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?.as_str())));
+        unserved.next().filter(|_| !is_bounded)
+    }
+}
+
 /// Which hours.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AggregationFilter {

@@ -169,13 +169,15 @@ impl ApiErrorRepository {
     /// One page of errors, newest first.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// [`RepositoryError::Invalid`] when the page cannot be, or the filter needs a `from`
+    /// ([`ErrorFilter::without_bounds`]); else when the database cannot answer.
     pub async fn get_errors(
         &self,
         filter: &ErrorFilter,
         page: &PageRequest,
     ) -> Result<Page<ApiError>, RepositoryError> {
         valid_page(page)?;
+        bounded(filter)?;
         Ok(self.reader.get_errors(filter, page).await?)
     }
 
@@ -190,11 +192,13 @@ impl ApiErrorRepository {
     /// Figures over the errors that match, computed by the database.
     ///
     /// # Errors
-    /// When the database cannot answer.
+    /// [`RepositoryError::Invalid`] when the filter needs a `from`
+    /// ([`ErrorFilter::without_bounds`]); else when the database cannot answer.
     pub async fn get_error_stats(
         &self,
         filter: &ErrorFilter,
     ) -> Result<ErrorStats, RepositoryError> {
+        bounded(filter)?;
         Ok(self.reader.get_error_stats(filter).await?)
     }
 
@@ -339,6 +343,19 @@ impl UnlinkedErrors {
             shrinks: false,
         })
     }
+}
+
+/// That no more errors have to be looked at than lie in a time that was named, or than an index finds.
+fn bounded(filter: &ErrorFilter) -> Result<(), RepositoryError> {
+    let Some((field, value)) = filter.without_bounds() else {
+        return Ok(());
+    };
+    Err(RepositoryError::Invalid(vec![InvalidField {
+        field,
+        value: InvalidField::shown(value),
+        advice: "give from, too: no index finds this, so all errors since then are looked at"
+            .to_owned(),
+    }]))
 }
 
 /// Refuses a page that cannot be.

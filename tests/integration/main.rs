@@ -25,6 +25,7 @@ mod outage;
 mod own_spans;
 mod partial;
 mod pipelines;
+mod plans;
 mod program;
 mod prometheus;
 mod pty;

@@ -71,7 +71,7 @@ pub struct Filter {
 impl Filter {
     pub(super) fn to_filter(&self, now: Timestamp) -> Result<ErrorFilter, Failure> {
         let (from, to) = self.period.range(now)?;
-        Ok(ErrorFilter {
+        let filter = ErrorFilter {
             from,
             to,
             user_id: self.user_id.clone(),
@@ -90,7 +90,14 @@ impl Filter {
             tag: self.tag.clone(),
             text: self.text.clone(),
             include_deleted: self.include_deleted,
-        })
+        };
+        match filter.without_bounds() {
+            None => Ok(filter),
+            Some((condition, _)) => Err(Failure::Usage(format!(
+                "--{condition} needs --since or --from beside it: no index finds it, so all errors \
+                 since then are looked at"
+            ))),
+        }
     }
 
     /// The end of a sentence that begins with "errors": ` since … with severity error`; empty

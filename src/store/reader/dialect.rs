@@ -48,6 +48,8 @@ pub enum Limit {
     Page,
     /// As long as it takes.
     None,
+    /// Whatever was set on the connection by whoever made it.
+    Unchanged,
 }
 
 /// One database's way of reading.
@@ -77,6 +79,14 @@ pub trait Dialect: Database {
 
     /// SQL for the hour in which an error happened.
     const CREATED_HOUR: &'static str;
+
+    /// Before a column that is compared, to say that its index is not the one to use. SQLite keeps
+    /// no statistics that would tell.
+    const NOT_BY_INDEX: &'static str;
+
+    /// Whether each part of a UNION ALL must say its own order and limit, so that the whole is read
+    /// in order from the parts, as far as it goes. PostgreSQL else sorts all of it; SQLite then would.
+    const BOUNDS_PARTS: bool;
 
     /// Sorts text by its bytes, whatever the database's locale.
     const BY_BYTES: &'static str;
@@ -179,6 +189,8 @@ impl Dialect for Sqlite {
     // The remainder of a time before 1970 is negative.
     const CREATED_HOUR: &'static str =
         "created_at - (created_at % 3600000000 + 3600000000) % 3600000000";
+    const NOT_BY_INDEX: &'static str = "+";
+    const BOUNDS_PARTS: bool = false;
     const BY_BYTES: &'static str = "COLLATE BINARY";
     const FOR_UPDATE: &'static str = "";
 
@@ -198,6 +210,7 @@ impl Dialect for Sqlite {
                 });
             }
             Limit::None => handle.remove_progress_handler(),
+            Limit::Unchanged => {}
         }
         drop(handle);
         Ok(transaction)
@@ -214,6 +227,8 @@ impl Dialect for Postgres {
     const RUN_MICROS: &'static str =
         "CAST(extract(epoch FROM completed_at - started_at) * 1000000 AS BIGINT)";
     const CREATED_HOUR: &'static str = "date_trunc('hour', created_at, 'UTC')";
+    const NOT_BY_INDEX: &'static str = "";
+    const BOUNDS_PARTS: bool = true;
     const BY_BYTES: &'static str = "COLLATE \"C\"";
     const FOR_UPDATE: &'static str = " FOR UPDATE";
 
@@ -232,6 +247,7 @@ impl Dialect for Postgres {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
                  SET LOCAL statement_timeout = 0"
             }
+            Limit::Unchanged => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         })
         .await
     }

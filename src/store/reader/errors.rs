@@ -8,12 +8,13 @@ use crate::{
 };
 
 use super::{
-    SqlReader, bound_page, cursor_uuid,
+    SqlReader,
     dialect::Dialect,
     dialect::Limit,
     end, into_page,
+    matching::newest_first,
     rows::{ERROR_COLUMNS, api_error},
-    statement::{Statement, as_stored},
+    statement::Statement,
 };
 
 /// Rows that lead from one to the next at most; far more than merges ever make.
@@ -30,9 +31,7 @@ impl<DB: Dialect> SqlReader<DB> {
         page: &PageRequest,
     ) -> Result<Page<ApiError>, StoreError> {
         const DURING: &str = "reading errors";
-        let mut statement = Statement::<DB>::new("SELECT ");
-        statement.push(ERROR_COLUMNS).push(" FROM api_errors");
-        newest_first(&mut statement, filter, page);
+        let statement = newest_first::<DB>(ERROR_COLUMNS, filter, page);
 
         let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
         let errors = statement
@@ -56,8 +55,7 @@ impl<DB: Dialect> SqlReader<DB> {
         page: &PageRequest,
     ) -> Result<Page<ErrorId>, StoreError> {
         const DURING: &str = "looking for errors";
-        let mut statement = Statement::<DB>::new("SELECT created_at, id FROM api_errors");
-        newest_first(&mut statement, filter, page);
+        let statement = newest_first::<DB>("created_at, id", filter, page);
 
         let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
         let found = statement
@@ -160,15 +158,13 @@ impl<DB: Dialect> SqlReader<DB> {
     /// When the database cannot answer.
     pub async fn unresolved(&self) -> Result<Vec<(String, Severity, Category, i64)>, StoreError> {
         const DURING: &str = "counting unresolved errors";
-        let mut statement = Statement::<DB>::new(
-            "SELECT service_name, CAST(severity AS TEXT) AS severity, CAST(category AS TEXT) AS category, COUNT(*) AS errors FROM api_errors",
+        // In the words of the index that holds nothing else.
+        let statement = Statement::<DB>::new(
+            "SELECT service_name, CAST(severity AS TEXT) AS severity, \
+             CAST(category AS TEXT) AS category, COUNT(*) AS errors \
+             FROM api_errors WHERE NOT resolved AND deleted_at IS NULL \
+             GROUP BY service_name, api_errors.severity, api_errors.category",
         );
-        let filter = ErrorFilter {
-            resolved: Some(false),
-            ..ErrorFilter::default()
-        };
-        matching(&mut statement, &filter);
-        statement.push(" GROUP BY service_name, severity, category");
 
         let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
         let mut counts = BTreeMap::new();
@@ -247,70 +243,5 @@ impl<DB: Dialect> SqlReader<DB> {
         }
         end(snapshot).await;
         Ok(open)
-    }
-}
-
-/// Ends the statement with the page of the errors that match.
-fn newest_first<DB: Dialect>(
-    statement: &mut Statement<DB>,
-    filter: &ErrorFilter,
-    page: &PageRequest,
-) {
-    matching(statement, filter);
-    if let Some(after) = &page.after {
-        statement
-            .with(" AND (created_at, id) < (", after.at)
-            .with(", ", ErrorId(cursor_uuid(after)))
-            .push(")");
-    }
-    statement.push(" ORDER BY created_at DESC, id DESC");
-    bound_page(statement, page);
-}
-
-/// Adds the WHERE clause of a filter over `api_errors`.
-pub(super) fn matching<DB: Dialect>(statement: &mut Statement<DB>, filter: &ErrorFilter) {
-    statement
-        .push(if filter.include_deleted {
-            " WHERE TRUE"
-        } else {
-            " WHERE deleted_at IS NULL"
-        })
-        .when_text(" AND user_id = ", filter.user_id.as_deref())
-        .when_text(" AND service_name = ", filter.service_name.as_deref())
-        .when_text(" AND environment = ", filter.environment.as_deref())
-        .when_text(" AND endpoint = ", filter.endpoint.as_deref())
-        .when_text(" AND method = ", filter.method.as_deref())
-        .when_one_of_words(" AND severity IN (", DB::SEVERITY, &filter.severity)
-        .when_one_of_words(" AND category IN (", DB::CATEGORY, &filter.category)
-        .when(" AND status_code = ", filter.status_code)
-        .when_text(
-            " AND external_service = ",
-            filter.external_service.as_deref(),
-        )
-        .when(" AND resolved = ", filter.resolved)
-        .when_text(" AND request_id = ", filter.request_id.as_deref())
-        .when(" AND trace_id = ", filter.trace_id)
-        .when_text(
-            " AND fingerprint = ",
-            filter
-                .fingerprint
-                .as_ref()
-                .map(|fingerprint| &*fingerprint.0),
-        )
-        .when(" AND created_at >= ", filter.from)
-        .when(" AND created_at < ", filter.to);
-    if let Some(tag) = &filter.tag {
-        let [before, after] = DB::HAS_TAG;
-        statement
-            .push(" AND ")
-            .with(before, as_stored(tag).into_owned())
-            .push(after);
-    }
-    // LIKE would take `%` and `_` for patterns and, on SQLite, fold case; what is left out of a
-    // text that contains it makes the text another.
-    if let Some(text) = filter.text.as_deref().filter(|text| !text.is_empty()) {
-        statement
-            .with(" AND replace(error_message, ", as_stored(text).into_owned())
-            .push(", '') <> error_message");
     }
 }

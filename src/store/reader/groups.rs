@@ -11,9 +11,8 @@ use super::{
     SqlReader, bound_page,
     dialect::Dialect,
     dialect::Limit,
-    end,
-    errors::matching,
-    into_page,
+    end, into_page,
+    matching::{Index, matching, matching_by},
     rows::{GROUP_COLUMNS, error_group},
     statement::{Statement, as_stored},
 };
@@ -113,10 +112,10 @@ impl<DB: Dialect> SqlReader<DB> {
             "), named AS (SELECT fingerprint, errors, first_seen_at, last_seen_at, \
              (SELECT id FROM api_errors",
         );
-        matching(&mut statement, filter);
+        matching_by(&mut statement, filter, Index::Fingerprint);
         statement.push(
             " AND api_errors.fingerprint = counted.fingerprint \
-             ORDER BY created_at DESC, id DESC LIMIT 1) AS latest_id FROM counted) \
+             AND api_errors.created_at = counted.last_seen_at ORDER BY created_at DESC, id DESC LIMIT 1) AS latest_id FROM counted) \
              SELECT named.fingerprint AS fingerprint, errors, first_seen_at, last_seen_at, \
              id, service_name, environment, endpoint, method, CAST(severity AS TEXT) AS severity, \
              CAST(category AS TEXT) AS category, error_code, error_message \

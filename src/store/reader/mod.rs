@@ -7,6 +7,7 @@ mod figures;
 mod groups;
 mod holding;
 mod hours;
+mod matching;
 pub(super) mod pipelines;
 pub(super) mod rows;
 mod statement;
@@ -38,7 +39,8 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct SqlReader<DB: Dialect> {
     pool: Pool<DB>,
-    is_patient: bool,
+    /// In place of what each read has.
+    limit: Option<Limit>,
 }
 
 /// Has a [`SqlReader`], and so is a [`Reader`].
@@ -63,7 +65,7 @@ impl<T: ReadsSql> Reader for T {
     fn patient(&self) -> Box<dyn Reader> {
         Box::new(SqlReader {
             pool: self.reader().pool.clone(),
-            is_patient: true,
+            limit: Some(Limit::None),
         })
     }
 
@@ -207,9 +209,16 @@ impl<DB: Dialect> SqlReader<DB> {
     /// Reads through these connections. On SQLite they are read-only.
     #[must_use]
     pub fn new(pool: Pool<DB>) -> Self {
+        Self { pool, limit: None }
+    }
+
+    /// The same without time limits of its own: the connections keep what was set on them, which on
+    /// SQLite may be a progress handler.
+    #[must_use]
+    pub fn without_limits(pool: Pool<DB>) -> Self {
         Self {
             pool,
-            is_patient: false,
+            limit: Some(Limit::Unchanged),
         }
     }
 
@@ -218,8 +227,7 @@ impl<DB: Dialect> SqlReader<DB> {
         limit: Limit,
         during: &'static str,
     ) -> Result<Transaction<'static, DB>, StoreError> {
-        let limit = if self.is_patient { Limit::None } else { limit };
-        DB::snapshot(&self.pool, limit)
+        DB::snapshot(&self.pool, self.limit.unwrap_or(limit))
             .await
             .map_err(|error| StoreError::of(during, error))
     }

@@ -43,7 +43,8 @@ pub(super) fn run(newcomer: &Newcomer, language: &str, script: &str) {
     };
     if is_ready {
         newcomer.run(&format!("{}{script}", block("sh environment")));
-        let list = format!("target/release/redspan errors list --text 'sent from {language}'");
+        let list =
+            format!("target/release/redspan errors list --since 1h --text 'sent from {language}'");
         let listed = newcomer.run(&list);
         assert!(listed.contains("shop"), "{listed}");
         assert!(listed.contains("1 error in 1 group"), "{listed}");

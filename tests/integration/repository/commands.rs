@@ -242,18 +242,39 @@ fn where_there_is_nothing_it_says_whether_anything_arrives() {
         world.log(errors_of_a_shop()).await;
         let at = world.now.to_datetime().format("%Y-%m-%d %H:%M:%S");
         for form in [
-            &["--severity", "debug,info", "--tag", "\u{1b}[2J"][..],
-            &["--rows", "--severity", "debug,info", "--tag", "\u{1b}[2J"],
+            &["--severity", "debug,info", "--user", "\u{1b}[2J"][..],
+            &["--rows", "--severity", "debug,info", "--user", "\u{1b}[2J"],
         ] {
             assert_eq!(
                 list(form).await,
                 format!(
-                    "No errors with severity debug or info, tag \\u{{1b}}[2J. The latest of all \
+                    "No errors with user \\u{{1b}}[2J, severity debug or info. The latest of all \
                      happened at {at} UTC, now.\n"
                 )
             );
         }
         assert_eq!(list(&["--offset", "5"]).await, "No more errors.\n");
+        world.end().await;
+    });
+}
+
+#[test]
+fn what_no_index_finds_needs_a_time_everywhere() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        for flag in ["--environment", "--method", "--tag", "--text"] {
+            for command in ["list", "stats"] {
+                let line = ["errors", command, flag, "GET", "--resolved", "false"];
+                let refused = print(&world, &line).await.unwrap_err();
+                assert_eq!(refused.exit_code(), 64);
+                let advice = format!("{flag} needs --since or --from");
+                assert!(refused.to_string().starts_with(&advice), "{refused}");
+                for narrow in [["--since", "1h"], ["--user", "somebody"]] {
+                    let answered = print(&world, &[&line[..], &narrow].concat()).await;
+                    answered.unwrap();
+                }
+            }
+        }
         world.end().await;
     });
 }

@@ -9,6 +9,7 @@ use redspan::{
     domain::{ApiError, Category, Fingerprint, Hour, Severity, TraceId},
     store::{
         ErrorFilter, ErrorStats, GroupedErrors, HourErrors, LatestError, NewApiError, PageRequest,
+        RepositoryError,
     },
 };
 
@@ -378,7 +379,7 @@ fn every_filter_finds_what_a_plain_loop_finds_and_figures_equal_a_count_by_hand(
                 .cloned()
                 .collect();
             assert_eq!(world.all(&filter).await, expected, "{filter:?}");
-            let stats = world.errors.get_error_stats(&filter).await.unwrap();
+            let stats = world.store.get_error_stats(&filter).await.unwrap();
             assert_eq!(stats, count(&expected), "{filter:?}");
             let by_hour_too = world.store.get_error_stats_by_hour(&filter).await.unwrap();
             assert_eq!(by_hour_too, (stats, by_hour(&expected)), "{filter:?}");
@@ -424,6 +425,75 @@ fn figures_and_hours_are_of_one_moment_whatever_is_written_meanwhile() {
         tokio::select! {
             () = writing => {}
             () = reading => {}
+        }
+        world.end().await;
+    });
+}
+
+#[test]
+fn what_no_index_finds_is_refused_without_a_time_or_what_narrows_it() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        let text = |text: &str| Some(text.to_owned());
+        let all = ErrorFilter::default;
+        let filters = [
+            (
+                "environment",
+                ErrorFilter {
+                    environment: text("test"),
+                    ..all()
+                },
+            ),
+            (
+                "method",
+                ErrorFilter {
+                    method: text("GET"),
+                    resolved: Some(false),
+                    ..all()
+                },
+            ),
+            (
+                "tag",
+                ErrorFilter {
+                    tag: text("probe"),
+                    to: Some(world.now),
+                    ..all()
+                },
+            ),
+            (
+                "text",
+                ErrorFilter {
+                    text: text("refused"),
+                    ..all()
+                },
+            ),
+        ];
+        for (name, filter) in filters {
+            let page = PageRequest::first(10);
+            let answers = [
+                world.errors.get_errors(&filter, &page).await.err(),
+                world.errors.get_error_stats(&filter).await.err(),
+            ];
+            for refused in answers {
+                let Some(RepositoryError::Invalid(fields)) = refused else {
+                    panic!("{filter:?}: {refused:?}");
+                };
+                assert_eq!(fields.len(), 1);
+                assert_eq!(fields[0].field, name);
+                assert!(fields[0].advice.contains("give from"), "{}", fields[0]);
+            }
+            let since = ErrorFilter {
+                from: Some(world.now),
+                ..filter.clone()
+            };
+            let of_user = ErrorFilter {
+                user_id: text("somebody"),
+                ..filter
+            };
+            for filter in [since, of_user] {
+                let answer = world.errors.get_errors(&filter, &page).await.unwrap();
+                assert_eq!(answer.items, []);
+            }
         }
         world.end().await;
     });

@@ -110,9 +110,10 @@ impl World {
         assert!(matches!(outcome.await.unwrap(), Outcome::Committed(_)));
     }
 
+    /// All that match, with filters too that a repository refuses without a time.
     pub async fn all(&self, filter: &ErrorFilter) -> Vec<ApiError> {
         let page = PageRequest::first(PageRequest::MAX_LIMIT);
-        let page = self.errors.get_errors(filter, &page).await.unwrap();
+        let page = self.store.get_errors(filter, &page).await.unwrap();
         assert_eq!(page.next, None);
         page.items
     }
