@@ -1,5 +1,6 @@
 //! The store on both databases, each story told once.
 
+mod dumps;
 mod ingest;
 pub mod migrations;
 mod opening;
