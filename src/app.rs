@@ -98,6 +98,13 @@ pub async fn serve(
     };
 
     let mut writing = tokio::spawn(writer.run());
+    let (errors, pipelines) = repositories(&store, &queue);
+    let retention = jobs::Retention::new(
+        &errors,
+        &pipelines,
+        Arc::new(queue.clone()),
+        config.retention.clone(),
+    );
     let health = jobs::Health {
         store: Arc::clone(&store),
         metrics: Arc::clone(&metrics),
@@ -105,7 +112,7 @@ pub async fn serve(
         queue: queue.clone(),
         open,
     };
-    drop(queue);
+    drop((queue, errors, pipelines));
     let (serving_stopper, serving_stop) = shutdown::switch();
     let mut tasks = listeners.serve(
         &config,
@@ -121,6 +128,7 @@ pub async fn serve(
         serving_stop.clone(),
     )));
     tasks.push(tokio::spawn(jobs::watch(health, serving_stop.clone())));
+    tasks.push(tokio::spawn(retention.keep(serving_stop.clone())));
     tasks.push(tokio::spawn(reload.run(serving_stop)));
     readiness.set_started();
     greet(&store, addresses);
@@ -156,6 +164,20 @@ pub async fn serve(
         tracing::info!("redspan has stopped; everything that was acknowledged is stored");
     }
     result
+}
+
+/// The repositories, whose changes go to the writer.
+fn repositories(
+    store: &SharedStore,
+    queue: &CommitQueue,
+) -> (
+    store::ApiErrorRepository,
+    store::GenerationPipelineRepository,
+) {
+    let queue = Arc::new(queue.clone());
+    let errors = store::ApiErrorRepository::new(Arc::clone(store) as _, Arc::clone(&queue) as _);
+    let pipelines = store::GenerationPipelineRepository::new(Arc::clone(store) as _, queue);
+    (errors, pipelines)
 }
 
 /// The writer with its name claimed, and what earlier processes left taken over.

@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr};
 
 use super::{
-    AuthSettings, Authentication, Config, Secret, WriterSettings,
+    AuthSettings, Authentication, Config, RetentionSettings, Secret, WriterSettings,
     layers::{Layers, Mistake},
     values::{Bytes, Value},
 };
@@ -105,6 +105,25 @@ pub(super) fn check(config: &Config, layers: &Layers, mistakes: &mut Vec<Mistake
             "{} is {:?} but must be a level or a list of target=level: {error}.",
             layers.source("log.level"),
             config.log.level
+        ));
+    }
+    check_retention(config, layers, mistakes);
+}
+
+fn check_retention(config: &Config, layers: &Layers, mistakes: &mut Vec<Mistake>) {
+    let mut complain = |sentence: String| mistakes.push(Mistake(sentence));
+    let retention = &config.retention;
+    if (retention.pipelines.0).is_some_and(|kept| kept < RetentionSettings::LONGEST_WINDOW) {
+        complain(format!(
+            "{} must be at least 7d, of which success rates are told.",
+            layers.source("retention.pipelines")
+        ));
+    }
+    if (retention.traces.0).is_some_and(|kept| kept < retention.ledger) {
+        complain(format!(
+            "{} must be at least {}: what is sent again until then belongs to them.",
+            layers.source("retention.traces"),
+            layers.source("retention.ledger")
         ));
     }
 }

@@ -20,7 +20,7 @@ pub use settings::{
     RetentionSettings, Setting, TelemetrySettings, WriterSettings,
 };
 pub(crate) use values::parse_duration;
-pub use values::{Bytes, HttpUrl, LogFormat, Origin, Patterns, Secret, local_url};
+pub use values::{Bytes, HttpUrl, KeptFor, LogFormat, Origin, Patterns, Secret, local_url};
 
 use layers::Layers;
 

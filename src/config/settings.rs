@@ -9,7 +9,7 @@ use super::{
     database_url::DatabaseUrl,
     layers::{Layers, Mistake},
     rules::RuleSettings,
-    values::{Bytes, HttpUrl, LogFormat, Origin, Patterns, Secret, Value},
+    values::{Bytes, HttpUrl, KeptFor, LogFormat, Origin, Patterns, Secret, Value},
 };
 
 /// One setting, for help texts and for finding out what a key means.
@@ -161,6 +161,19 @@ sections! {
         /// How long requests are remembered, so that one that is sent again is counted once.
         /// Shorter than clients retry: their retries count twice.
         ledger: Duration = "retention.ledger", "6h";
+        /// How long errors are kept that are resolved; those that are not stay. Counts stay.
+        resolved_errors: KeptFor = "retention.resolved_errors", "30d";
+        /// How long finished pipelines are kept, at least 7d, of which success rates are told.
+        pipelines: KeptFor = "retention.pipelines", "30d";
+        /// How long the hours of errors and requests are kept. Hours with errors stay.
+        hours: KeptFor = "retention.hours", "400d";
+        /// How long traces with failures are remembered, at least as long as requests: what comes
+        /// later is a trace of its own.
+        traces: KeptFor = "retention.traces", "7d";
+        /// How long the audit log is kept.
+        audit: KeptFor = "retention.audit", "365d";
+        /// How long users and assets are kept that nothing points to.
+        unused: KeptFor = "retention.unused", "30d";
     }
 
     /// `[limits]`
@@ -342,6 +355,11 @@ pub struct Config {
     pub rules: RuleSettings,
     /// The file that was read.
     pub file: Option<PathBuf>,
+}
+
+impl RetentionSettings {
+    /// Success rates are told of so long a time.
+    pub const LONGEST_WINDOW: Duration = Duration::from_hours(7 * 24);
 }
 
 impl Config {

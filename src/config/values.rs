@@ -325,6 +325,24 @@ impl Value for Duration {
     }
 }
 
+/// How long something is kept: a duration, or `never`, which deletes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeptFor(pub Option<Duration>);
+
+impl Value for KeptFor {
+    const KIND: &'static str = "DURATION|never";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        match parse_duration(text).filter(|duration| !duration.is_zero()) {
+            Some(duration) => Ok(Self(Some(duration))),
+            None => Err("a duration above 0, like 12h or 30d, or never".to_owned()),
+        }
+    }
+}
+
 /// A duration with its unit: `500ms`, `5s`, `15m`, `6h` or `30d`.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text)?;
@@ -460,6 +478,14 @@ mod tests {
         for text in ["", "0", "8MB", "MiB", "99999999999999GiB"] {
             assert!(Bytes::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_for_ever_is_deleted_never() {
+        assert_eq!(KeptFor::parse("never"), Ok(KeptFor(None)));
+        let day = Duration::from_hours(24);
+        assert_eq!(KeptFor::parse("30d"), Ok(KeptFor(Some(30 * day))));
+        assert!(KeptFor::parse("").is_err() && KeptFor::parse("0d").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use uuid::Uuid;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::{Dimensions, Hour};
+use super::{Dimensions, Hour, Timestamp};
 
 /// Hashes a sequence of fields. Each field is closed by its length, so that no two different
 /// sequences feed the same bytes.
@@ -97,6 +97,16 @@ uuid_names! {
     SightingKey,
     /// `audit_log.id`: UUID v7, so that later entries have larger ids.
     AuditId,
+}
+
+impl AuditId {
+    /// No entry that was made from this instant on has a smaller id, and none from before a larger
+    /// one: RFC 9562 §5.7 begins with the milliseconds.
+    #[must_use]
+    pub fn first_at(at: Timestamp) -> Self {
+        let millis = u128::try_from(at.as_micros() / 1_000).unwrap_or(0);
+        Self(Uuid::from_u128((millis << 80) | (0x7 << 76) | (0b10 << 62)))
+    }
 }
 
 impl TraceKey {

@@ -2,6 +2,8 @@
 
 mod check;
 mod health;
+mod retention;
 
 pub use check::finish_check;
 pub use health::{Health, watch};
+pub use retention::{Deleted, Retention};

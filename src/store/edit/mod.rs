@@ -7,6 +7,8 @@ mod errors;
 mod forget;
 mod groups;
 mod held;
+mod lease;
+mod prune;
 mod purge;
 
 use std::{
@@ -23,6 +25,8 @@ pub use audit::AuditEntry;
 pub use errors::{ChangeError, ChangeErrors, ErrorChange};
 pub use forget::{ForgetInAudit, ForgetInErrors, ForgetInTraces, ForgetUser, Forgotten};
 pub use groups::{ChangeGroup, GroupChange};
+pub use lease::{GiveLeaseBack, TakeLease};
+pub use prune::{Prunable, Prune, PruneRegistry, PrunedPage, Registry};
 pub use purge::{PurgeErrors, Purged};
 
 use super::{Dialect, InvalidField, RepositoryError, WriteError, reader::Statement};

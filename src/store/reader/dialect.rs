@@ -95,6 +95,18 @@ pub trait Dialect: Database {
     /// where only one transaction writes at a time.
     const FOR_UPDATE: &'static str;
 
+    /// The same, of those alone that nobody else changes right now.
+    const FOR_UPDATE_SKIP_LOCKED: &'static str;
+
+    /// An hour, to be added to a time.
+    const ONE_HOUR: &'static str;
+
+    /// The database's own clock.
+    const NOW: &'static str;
+
+    /// SQL around a bound number of seconds that is the time so long after now.
+    const SECONDS_FROM_NOW: [&'static str; 2];
+
     /// Binds a value after those that are bound already.
     ///
     /// # Errors
@@ -193,6 +205,11 @@ impl Dialect for Sqlite {
     const BOUNDS_PARTS: bool = false;
     const BY_BYTES: &'static str = "COLLATE BINARY";
     const FOR_UPDATE: &'static str = "";
+    const FOR_UPDATE_SKIP_LOCKED: &'static str = "";
+    const ONE_HOUR: &'static str = "3600000000";
+    const NOW: &'static str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+    const SECONDS_FROM_NOW: [&'static str; 2] =
+        ["CAST((unixepoch('subsec') + ", ") * 1000000 AS INTEGER)"];
 
     values_and_rows!();
 
@@ -231,6 +248,10 @@ impl Dialect for Postgres {
     const BOUNDS_PARTS: bool = true;
     const BY_BYTES: &'static str = "COLLATE \"C\"";
     const FOR_UPDATE: &'static str = " FOR UPDATE";
+    const FOR_UPDATE_SKIP_LOCKED: &'static str = " FOR UPDATE SKIP LOCKED";
+    const ONE_HOUR: &'static str = "INTERVAL '1 hour'";
+    const NOW: &'static str = "now()";
+    const SECONDS_FROM_NOW: [&'static str; 2] = ["now() + ", " * INTERVAL '1 second'"];
 
     values_and_rows!();
 

@@ -21,7 +21,7 @@ use super::{
 const BUCKETS: usize = DURATION_BUCKETS_SECONDS.len() + 1;
 
 /// The columns of `request_totals` that hold them.
-const BUCKET_COLUMNS: [&str; BUCKETS] = [
+pub(in crate::store) const DURATION_COLUMNS: [&str; BUCKETS] = [
     "duration_to_5ms",
     "duration_to_10ms",
     "duration_to_25ms",
@@ -388,14 +388,23 @@ impl<DB: Dialect> Proof<DB> {
                  CAST(SUM(errors) AS BIGINT) AS errors, \
                  CAST(SUM(duration_sum_nanos) AS BIGINT) AS duration_sum_nanos",
         );
-        for column in BUCKET_COLUMNS {
+        for column in DURATION_COLUMNS {
             statement
                 .push(", CAST(SUM(")
                 .push(column)
                 .push(") AS BIGINT) AS ")
                 .push(column);
         }
-        statement.push(" FROM request_totals GROUP BY writer");
+        statement.push(" FROM (SELECT writer, requests, errors, duration_sum_nanos");
+        for table in [
+            " FROM request_totals UNION ALL SELECT writer, requests, errors, duration_sum_nanos",
+            " FROM pruned_requests) AS counted GROUP BY writer",
+        ] {
+            for column in DURATION_COLUMNS {
+                statement.push(", ").push(column);
+            }
+            statement.push(table);
+        }
         let mut by_writer: BTreeMap<String, [Counters; 2]> = counters
             .into_iter()
             .map(|(writer, counters)| (writer, [counters, Counters::default()]))
@@ -408,7 +417,7 @@ impl<DB: Dialect> Proof<DB> {
                 // Each request was measured once.
                 hours.durations = hours.requests;
                 hours.duration_sum = DB::get(&row, "duration_sum_nanos")?;
-                for (bucket, column) in hours.buckets.iter_mut().zip(BUCKET_COLUMNS) {
+                for (bucket, column) in hours.buckets.iter_mut().zip(DURATION_COLUMNS) {
                     *bucket = DB::get(&row, column)?;
                 }
                 Ok(())

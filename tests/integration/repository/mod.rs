@@ -6,6 +6,7 @@ mod hostile;
 mod logging;
 mod operators;
 mod pages;
+mod retention;
 mod terminal;
 mod verify;
 
@@ -25,7 +26,7 @@ use redspan::{
     },
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::databases::{Database, Kind};
 
@@ -191,7 +192,8 @@ impl World {
     /// Stops the writer and closes the store; the database stays.
     pub async fn end(self) -> Database {
         drop((self.errors, self.queue));
-        self.writer.await.unwrap();
+        let ended = timeout(Duration::from_mins(1), self.writer).await;
+        ended.expect("something still holds the queue").unwrap();
         self.store.close().await;
         self.database
     }

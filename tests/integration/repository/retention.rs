@@ -1,0 +1,223 @@
+//! What is old enough goes, what counts it goes on counting, and one of many does it.
+
+use std::{sync::Arc, time::Duration};
+
+use redspan::{
+    config::{KeptFor, RetentionSettings},
+    domain::{Hour, Timestamp, TraceId},
+    jobs::{Deleted, Retention},
+    store::{
+        ErrorFilter, GenerationPipelineRepository, NewApiError,
+        edit::{Editor, TakeLease},
+    },
+};
+
+use super::{World, new_error};
+use crate::databases::{Kind, on_each_database};
+
+const DAY: Duration = Duration::from_hours(24);
+
+fn settings() -> RetentionSettings {
+    RetentionSettings {
+        ledger: Duration::from_hours(6),
+        resolved_errors: KeptFor(Some(3 * DAY)),
+        pipelines: KeptFor(Some(30 * DAY)),
+        hours: KeptFor(Some(3 * DAY)),
+        traces: KeptFor(Some(3 * DAY)),
+        audit: KeptFor(Some(3 * DAY)),
+        unused: KeptFor(Some(3 * DAY)),
+    }
+}
+
+impl World {
+    fn retention(&self, settings: RetentionSettings) -> Retention {
+        let queue = Arc::new(self.queue.clone());
+        let pipelines = GenerationPipelineRepository::new(
+            Arc::clone(&self.store) as _,
+            Arc::clone(&queue) as _,
+        );
+        Retention::new(&self.errors, &pipelines, queue, settings)
+    }
+}
+
+fn of(user: &str, at: Timestamp) -> NewApiError {
+    NewApiError {
+        user_id: Some(user.to_owned()),
+        created_at: Some(at),
+        trace_id: TraceId::from_slice(&[7; 16]),
+        ..new_error()
+    }
+}
+
+/// An instant as the database holds it.
+fn literal(kind: Kind, at: Timestamp) -> String {
+    match kind {
+        Kind::Sqlite => at.as_micros().to_string(),
+        Kind::Postgres => format!("TIMESTAMPTZ '{at}'"),
+    }
+}
+
+/// Makes everything but the newest as old as this.
+async fn age(world: &World, old: Timestamp, older: Timestamp) {
+    let kind = world.database.kind;
+    for sql in [
+        format!(
+            "UPDATE users SET last_seen_at = {} WHERE id <> 'new'",
+            literal(kind, old)
+        ),
+        format!(
+            "INSERT INTO assets (id, created_at) VALUES ('chair', {})",
+            literal(kind, old)
+        ),
+        format!(
+            "UPDATE request_totals SET hour_bucket = {}",
+            literal(kind, Hour::containing(old).start())
+        ),
+        format!(
+            "INSERT INTO error_traces (trace_key, service_name, trace_id, sightings, touched_at) \
+                 VALUES ('01890000-0000-8000-8000-000000000000', 'shop', '{}', '[]', {})",
+            "a".repeat(32),
+            literal(kind, older)
+        ),
+        "UPDATE audit_log SET id = '018f0000-0000-7000-8000-000000000000' \
+             WHERE id = (SELECT id FROM audit_log ORDER BY id LIMIT 1)"
+            .to_owned(),
+    ] {
+        world.by_hand(&sql).await;
+    }
+}
+
+#[test]
+fn what_is_old_goes_and_every_count_still_adds_up() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        let (old, older) = (
+            world.now.plus_seconds(-4 * 24 * 3_600),
+            world.now.plus_seconds(-40 * 24 * 3_600),
+        );
+        let rows = world
+            .log(
+                (0..700)
+                    .map(|n| of(if n < 600 { "resolved" } else { "stays" }, old))
+                    .collect(),
+            )
+            .await;
+        world.log(vec![of("new", world.now)]).await;
+        world
+            .requests(&[("/orders", true, 5), ("/orders", false, 7)])
+            .await;
+        let resolved = ErrorFilter {
+            user_id: Some("resolved".to_owned()),
+            ..ErrorFilter::default()
+        };
+        world
+            .errors
+            .resolve_errors(&resolved, "ada", None)
+            .await
+            .unwrap();
+        let mut nothing = world.retention(RetentionSettings {
+            resolved_errors: KeptFor(None),
+            hours: KeptFor(None),
+            traces: KeptFor(None),
+            audit: KeptFor(None),
+            unused: KeptFor(None),
+            ..settings()
+        });
+        assert_eq!(nothing.run(world.now).await.unwrap(), Deleted::default());
+        drop(nothing);
+
+        age(&world, old, older).await;
+
+        let deleted = world.retention(settings()).run(world.now).await.unwrap();
+        let expected = Deleted {
+            errors: 600,
+            pipelines: 0,
+            traces: 1,
+            members: 0,
+            // The hour has errors that nobody resolved.
+            hours: 0,
+            requests: 1,
+            audit: 1,
+            // The chair, and the user whose errors are gone.
+            unused: 2,
+        };
+        assert_eq!(deleted, expected);
+        assert_eq!(world.all(&ErrorFilter::default()).await.len(), 101);
+        assert_eq!(
+            world.errors.get_error_by_id(rows[0].id).await.unwrap(),
+            None
+        );
+        assert_eq!(world.verify().await.mismatches, []);
+        let again = world.retention(settings()).run(world.now).await.unwrap();
+        assert_eq!(again, Deleted::default());
+
+        world
+            .errors
+            .delete_old_errors(world.now.plus_seconds(-3_600), true)
+            .await
+            .unwrap();
+        let deleted = world.retention(settings()).run(world.now).await.unwrap();
+        assert_eq!((deleted.hours, deleted.unused), (1, 1));
+        // The hours that are left are too young to lose their users.
+        let later = world.now.plus_seconds(31 * 24 * 3_600);
+        let members = RetentionSettings {
+            hours: KeptFor(None),
+            resolved_errors: KeptFor(None),
+            audit: KeptFor(None),
+            ..settings()
+        };
+        assert_eq!(
+            world.retention(members).run(later).await.unwrap().members,
+            1
+        );
+        assert_eq!(
+            world
+                .errors
+                .verify_aggregations(None, None, later)
+                .await
+                .unwrap()
+                .mismatches,
+            []
+        );
+        world.end().await;
+    });
+}
+
+#[test]
+fn one_of_many_deletes_until_its_lease_is_over() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        let old = world.now.plus_seconds(-4 * 24 * 3_600);
+        let rows = world.log(vec![of("ada", old)]).await;
+        world
+            .errors
+            .resolve_error(rows[0].id, "ada", None)
+            .await
+            .unwrap();
+        let take = |holder: &str| TakeLease {
+            name: "retention",
+            holder: holder.to_owned(),
+            seconds: 60,
+        };
+        let editor: &dyn Editor = &world.queue;
+        assert!(editor.order("test", take("one")).await.unwrap());
+        assert!(!editor.order("test", take("other")).await.unwrap());
+        assert!(
+            editor.order("test", take("one")).await.unwrap(),
+            "it may go on"
+        );
+        let mut retention = world.retention(settings());
+        assert_eq!(retention.run(world.now).await.unwrap(), Deleted::default());
+        let over = literal(world.database.kind, old);
+        world
+            .by_hand(&format!("UPDATE leases SET expires_at = {over}"))
+            .await;
+        assert_eq!(retention.run(world.now).await.unwrap().errors, 1);
+        assert!(
+            editor.order("test", take("other")).await.unwrap(),
+            "it was given back"
+        );
+        drop(retention);
+        world.end().await;
+    });
+}
