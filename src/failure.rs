@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr};
 
-use crate::{config::Mistakes, store::StoreError};
+use crate::{
+    config::Mistakes,
+    store::{RepositoryError, StoreError, WriteError},
+};
 
 /// Why a command ends before it is done.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,18 @@ impl Failure {
                 StoreError::Refused { .. } | StoreError::Broken { .. } => 70,
                 StoreError::InUse(_) => 73,
             },
+        }
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Store(error) => error.into(),
+            RepositoryError::Write(WriteError::TryAgain(_)) => Self::Unreachable(error.to_string()),
+            RepositoryError::Write(WriteError::Refused(_)) => Self::Internal(error.to_string()),
+            // What was given, or what it was given for.
+            refused => Self::Usage(refused.to_string()),
         }
     }
 }

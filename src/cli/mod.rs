@@ -2,6 +2,7 @@
 //! every failure into a sentence on stderr and an exit code, here and nowhere else.
 
 pub mod aggregations;
+mod backup;
 mod completions;
 mod config;
 mod demo;
@@ -9,10 +10,14 @@ pub mod errors;
 pub mod explain;
 pub mod migrate;
 pub mod pipelines;
+mod progress;
 pub mod screen;
+mod server;
 mod settings;
 mod table;
 mod text;
+mod through;
+mod users;
 mod watch;
 mod when;
 
@@ -76,7 +81,7 @@ enum Command {
     /// Take telemetry and show metrics until told to stop (the default).
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArguments),
-    /// Look at errors.
+    /// Look at errors, and say what became of them.
     #[command(subcommand)]
     Errors(errors::Command),
     /// Look at runs of pipelines.
@@ -87,6 +92,10 @@ enum Command {
     /// Look at the hours in which errors are counted, prove them, count them again.
     #[command(subcommand)]
     Aggregations(aggregations::Command),
+    /// Forget users.
+    #[command(subcommand)]
+    Users(users::Command),
+    Backup(backup::Backup),
     /// Change the version of the database's schema. `serve` brings it up to date by itself.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
@@ -142,6 +151,7 @@ pub fn main(
 }
 
 fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
+    let actor = actor(&environment);
     let given = cli.settings.given(environment);
     let load = || {
         let config = Config::load(&given)?;
@@ -164,12 +174,14 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
             let _own_spans = telemetry::start_with_spans(&config.log, &config.telemetry)?;
             in_runtime(app::serve(config, load))
         }
-        Command::Errors(command) => in_runtime(errors::run(command, &load()?, cli.color)),
+        Command::Errors(command) => in_runtime(errors::run(command, &load()?, cli.color, &actor)),
         Command::Pipelines(command) => in_runtime(pipelines::run(command, &database()?, cli.color)),
         Command::Explain(command) => in_runtime(explain::run(command, &database()?, cli.color)),
         Command::Aggregations(command) => {
             in_runtime(aggregations::run(command, &database()?, cli.color))
         }
+        Command::Users(command) => in_runtime(users::run(command, &load()?, &actor)),
+        Command::Backup(command) => in_runtime(backup::run(command, &database()?)),
         Command::Migrate(command) => in_runtime(migrate::run(command, &database()?, io::stdout())),
         Command::Config(command) => {
             let config = load()?;
@@ -179,6 +191,19 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
         // Asked for when a shell starts, wherever that is: no configuration matters.
         Command::Completions(completions) => print(&completions.script(Cli::command())?),
     }
+}
+
+/// Who the audit log says made a change.
+fn actor(environment: &[(String, String)]) -> String {
+    let user = environment.iter().find(|(name, _)| name == "USER");
+    let user = user.map_or("", |(_, user)| user);
+    // It travels in a header, too.
+    let user: String = user
+        .chars()
+        .filter(char::is_ascii_graphic)
+        .take(100)
+        .collect();
+    format!("cli:{}", if user.is_empty() { "unknown" } else { &user })
 }
 
 /// Drives the future on every core.

@@ -79,7 +79,7 @@ impl Period {
 }
 
 /// A duration, in seconds.
-fn ago(text: &str) -> Result<i64, String> {
+pub(super) fn ago(text: &str) -> Result<i64, String> {
     parse_duration(text)
         .and_then(|duration| i64::try_from(duration.as_secs()).ok())
         .filter(|seconds| *seconds > 0)

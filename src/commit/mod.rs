@@ -1,6 +1,7 @@
 //! From findings to committed rows: a bounded queue, one writer that groups what is waiting into one
 //! transaction, and the answer only after COMMIT. No database future lives inside a request.
 
+mod direct;
 mod errors;
 mod failpoint;
 mod group;
@@ -12,6 +13,7 @@ mod writer;
 
 pub mod plan;
 
+pub use direct::DirectWriter;
 pub use open::{OPEN_SECONDS, OpenTraceSet, OpenTracesGuard};
 pub use queue::{CommitQueue, NotTaken, Outcome, Place, QueueGauge, Tally, Work};
 pub use seen::SeenEntries;

@@ -1,11 +1,15 @@
 //! From the setting to an open store.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{SharedStore, StoreError, postgres::PostgresStore, sqlite::SqliteStore};
+use super::{
+    SharedStore, StoreError,
+    postgres::PostgresStore,
+    sqlite::{self, SqliteStore},
+};
 
 /// The name of the user key in `settings`.
 pub(super) const USER_KEY: &str = "user_key";
@@ -113,6 +117,24 @@ pub async fn connect_reader(settings: &DatabaseSettings) -> Result<SharedStore, 
         Kind::Sqlite(path) => Arc::new(SqliteStore::open_reader(path).await?),
         Kind::Postgres => Arc::new(PostgresStore::open_reader(settings).await?),
     })
+}
+
+/// Copies an SQLite ledger to a new file, beside whoever uses it, and opens and checks the copy.
+/// Returns how many bytes it has.
+///
+/// # Errors
+/// [`StoreError::Configuration`] when the file is there already or cannot be written, and on
+/// PostgreSQL, which has its own tools.
+pub async fn backup(settings: &DatabaseSettings, to: &Path) -> Result<u64, StoreError> {
+    match settings.kind()? {
+        Kind::Sqlite(path) => sqlite::backup::backup(path, to).await,
+        Kind::Postgres => Err(StoreError::Configuration(format!(
+            "PostgreSQL copies its databases itself: pg_dump --format=custom --schema={} --file={} \
+             and the database's URL",
+            settings.schema,
+            to.display()
+        ))),
+    }
 }
 
 /// A URL for people: without user, password and parameters.

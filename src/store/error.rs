@@ -114,7 +114,7 @@ impl StoreError {
     }
 
     /// Whether the connection is of no use any more.
-    pub(super) fn lost_connection(&self) -> bool {
+    pub(crate) fn lost_connection(&self) -> bool {
         matches!(
             self,
             Self::Unavailable {

@@ -23,7 +23,7 @@ pub use changes::{
     AggregationDelta, Changes, GroupDelta, GroupState, Labels, MetricFamily, MetricTotal,
     Regression, RequestTotalsDelta, StoredTrace, TraceIdentity, TraceWrite, UserDelta,
 };
-pub use connect::{DatabaseSettings, connect, connect_reader};
+pub use connect::{DatabaseSettings, backup, connect, connect_reader};
 pub use error::StoreError;
 pub use filter::{
     AggregationFilter, Check, Cursor, EndpointErrors, ErrorFilter, ErrorStats, GroupFilter,

@@ -84,7 +84,7 @@ fn database() -> Database {
 }
 
 /// `redspan` with these words on a terminal of so many columns.
-fn on_terminal(database: &Database, columns: u16, words: &str) -> Command {
+pub fn on_terminal(database: &Database, columns: u16, words: &str) -> Command {
     let redspan = program::path();
     let line = format!("stty cols {columns} rows 10 && exec {redspan} {words}");
     let mut script = Command::new("script");

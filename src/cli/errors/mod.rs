@@ -1,13 +1,19 @@
-//! `redspan errors`: lists, shows and counts errors, beside a running server or without one.
+//! `redspan errors`: lists, shows and counts errors, beside a running server or without one, and
+//! says what people make of them.
 
+mod change;
 mod filter;
+mod id_range;
 mod list;
 mod nothing;
+mod purge;
 mod show;
 mod stats;
 mod story;
 
+pub use change::{Ignore, Reopen, Resolve};
 pub use list::List;
+pub use purge::Purge;
 pub use show::Show;
 pub use stats::Stats;
 
@@ -28,6 +34,7 @@ use crate::{
 
 use super::{
     screen::{ColorChoice, Screen, print},
+    through::Through,
     watch::watch,
 };
 
@@ -41,12 +48,36 @@ const CLOSE_STORE: Duration = Duration::from_secs(1);
 /// What to do with errors.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Look at them
+    #[command(flatten)]
+    Look(Look),
+    /// Change them
+    #[command(flatten)]
+    Change(Change),
+}
+
+/// What to look at.
+#[derive(Subcommand, Debug)]
+pub enum Look {
     /// List groups of errors of one kind, last seen first; with --rows each error
     List(Box<List>),
     /// Show the whole story of one error
     Show(Show),
     /// Count errors by hour, severity, category and endpoint
     Stats(Box<Stats>),
+}
+
+/// What to change.
+#[derive(Subcommand, Debug)]
+pub enum Change {
+    /// Say that errors or groups of them are taken care of
+    Resolve(Resolve),
+    /// Say that they are not, after all
+    Reopen(Reopen),
+    /// Say that nobody wants to hear of groups: they are counted, and never regress
+    Ignore(Ignore),
+    /// Delete old errors for good; hours, groups and metrics go on counting them
+    Purge(Purge),
 }
 
 /// From where the command looks.
@@ -64,7 +95,19 @@ pub struct View {
 ///
 /// # Errors
 /// When the database cannot answer, or there is no such error.
-pub async fn run(command: Command, config: &Config, color: ColorChoice) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    config: &Config,
+    color: ColorChoice,
+    actor: &str,
+) -> Result<(), Failure> {
+    match command {
+        Command::Look(look) => show(&look, config, color).await,
+        Command::Change(change) => change.run(config, actor).await,
+    }
+}
+
+async fn show(look: &Look, config: &Config, color: ColorChoice) -> Result<(), Failure> {
     let view = || View {
         now: clock::now(),
         screen: Screen::stdout(color),
@@ -72,11 +115,11 @@ pub async fn run(command: Command, config: &Config, color: ColorChoice) -> Resul
     };
     let store = connect_reader(&app::database_settings(&config.database)).await?;
     let reader = store.patient();
-    let ended = match &command {
-        Command::List(list) if list.is_watched() => {
-            watch(async || answer(&command, &*reader, &view()).await).await
+    let ended = match look {
+        Look::List(list) if list.is_watched() => {
+            watch(async || answer(look, &*reader, &view()).await).await
         }
-        _ => match answer(&command, &*reader, &view()).await {
+        _ => match answer(look, &*reader, &view()).await {
             Ok(text) => print(&text),
             Err(failure) => Err(failure),
         },
@@ -91,16 +134,37 @@ pub async fn run(command: Command, config: &Config, color: ColorChoice) -> Resul
 /// # Errors
 /// When the database cannot answer, or there is no such error.
 pub async fn answer<R: Reader + ?Sized>(
-    command: &Command,
+    look: &Look,
     reader: &R,
     view: &View,
 ) -> Result<String, Failure> {
-    let text = match command {
-        Command::List(list) => list.answer(reader, view).await,
-        Command::Show(show) => show.answer(reader, view).await,
-        Command::Stats(stats) => stats.answer(reader, view).await,
+    let text = match look {
+        Look::List(list) => list.answer(reader, view).await,
+        Look::Show(show) => show.answer(reader, view).await,
+        Look::Stats(stats) => stats.answer(reader, view).await,
     };
     Ok(view.screen.show(&text?).into_owned())
+}
+
+impl Change {
+    /// Makes the change in the name of `actor`.
+    async fn run(self, config: &Config, actor: &str) -> Result<(), Failure> {
+        let through = match &self {
+            Self::Resolve(it) => &it.through,
+            Self::Reopen(it) => &it.through,
+            Self::Ignore(it) => &it.through,
+            Self::Purge(it) => &it.through,
+        };
+        let ledger = through.open(config, actor).await?;
+        let ended = match &self {
+            Self::Resolve(it) => it.run(&ledger).await,
+            Self::Reopen(it) => it.run(&ledger).await,
+            Self::Ignore(it) => it.run(&ledger).await,
+            Self::Purge(it) => it.run(&ledger).await,
+        };
+        ledger.close().await;
+        ended
+    }
 }
 
 /// What went wrong, in a line: type and first line of the message.

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::{
     cli::{
@@ -17,13 +16,10 @@ use crate::{
     store::{ErrorFilter, PageRequest, Reader},
 };
 
-use super::{View, list::rows, story, summary};
+use super::{View, id_range::IdRange, list::rows, story, summary};
 
 /// Other errors of the same trace that are listed.
 const MAX_NEIGHBOURS: u32 = 10;
-
-/// Ids that are named when a beginning is that of several.
-const MAX_NAMED: u32 = 4;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,64 +40,6 @@ pub struct Show {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// The ids that begin with the digits that were typed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct IdRange {
-    typed: String,
-    first: ErrorId,
-    last: ErrorId,
-}
-
-impl IdRange {
-    fn parse(text: &str) -> Result<Self, String> {
-        let digits: String = text.chars().filter(|it| *it != '-').collect();
-        if !(8..=32).contains(&digits.len()) || !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
-            return Err(
-                "give an id like f9642518-8758-8458-ae74-77f85876412f, or at least its first 8 \
-                 characters"
-                    .to_owned(),
-            );
-        }
-        let filled = |with: &str| {
-            let id = format!("{digits}{}", with.repeat(32 - digits.len()));
-            Uuid::try_parse(&id)
-                .map(ErrorId)
-                .map_err(|error| error.to_string())
-        };
-        Ok(Self {
-            typed: text.to_lowercase(),
-            first: filled("0")?,
-            last: filled("f")?,
-        })
-    }
-
-    async fn find<R: Reader + ?Sized>(&self, reader: &R) -> Result<(ErrorId, ApiError), Failure> {
-        let ids = reader
-            .get_error_ids(self.first, self.last, MAX_NAMED + 1)
-            .await?;
-        let missing = || Failure::Usage(format!("there is no error {}", self.typed));
-        match ids.as_slice() {
-            [] => Err(missing()),
-            [id] => {
-                let error = reader.get_error_by_id(*id).await?.ok_or_else(missing)?;
-                Ok((*id, error))
-            }
-            _ => {
-                let mut named: Vec<_> = ids.iter().map(ToString::to_string).collect();
-                if named.len() > MAX_NAMED as usize {
-                    named.pop();
-                    named.push("more".to_owned());
-                }
-                Err(Failure::Usage(format!(
-                    "{} is the beginning of several errors, give more of it: {}",
-                    self.typed,
-                    named.join(", ")
-                )))
-            }
-        }
-    }
 }
 
 /// An error and what stands around it.
@@ -184,7 +122,9 @@ impl Show {
         reader: &R,
         view: &View,
     ) -> Result<String, Failure> {
-        let (asked, error) = self.id.find(reader).await?;
+        let missing = || Failure::Usage(format!("there is no error {}", self.id.typed()));
+        let asked = self.id.find(reader).await?.ok_or_else(missing)?;
+        let error = reader.get_error_by_id(asked).await?.ok_or_else(missing)?;
         let story = Story::read(reader, error).await?;
         if self.json {
             return json(&story);
@@ -344,34 +284,4 @@ fn section(text: &mut String, name: &str, body: &str) {
     text.push_str(&Style::Bold.paint(name));
     text.push('\n');
     text.push_str(body);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_beginning_stands_for_all_ids_that_begin_with_it() {
-        let range = IdRange::parse("F9642518-87").unwrap();
-        assert_eq!(
-            range.first.to_string(),
-            "f9642518-8700-0000-0000-000000000000"
-        );
-        assert_eq!(
-            range.last.to_string(),
-            "f9642518-87ff-ffff-ffff-ffffffffffff"
-        );
-        let whole = IdRange::parse("f9642518-8758-8458-ae74-77f85876412f").unwrap();
-        assert_eq!(whole.first, whole.last);
-        for text in [
-            "f964251",
-            "f96425-1",
-            "g9642518",
-            "",
-            &"0".repeat(33),
-            "ä9642518",
-        ] {
-            assert!(IdRange::parse(text).is_err(), "{text}");
-        }
-    }
 }

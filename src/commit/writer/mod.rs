@@ -465,7 +465,7 @@ fn is_fatal(error: &StoreError) -> bool {
 }
 
 /// 5 to 10 ms, doubled with each attempt; from the random end of a UUID, which is at hand.
-fn jitter(attempt: u32) -> Duration {
+pub(super) fn jitter(attempt: u32) -> Duration {
     let random = u64::from(Uuid::now_v7().as_bytes()[15]);
     Duration::from_micros((5_000 + random * 20) << attempt.min(5))
 }

@@ -1,5 +1,6 @@
 //! The embedded database: one file, one writer in one process, any number of readers.
 
+pub(super) mod backup;
 mod check;
 mod chunks;
 mod file;

@@ -212,7 +212,10 @@ fn absolute(path: &str) -> Result<PathBuf, StoreError> {
 }
 
 /// Whether this SQLite and this file can be worked with.
-async fn check_ours(path: &Path, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) async fn check_ours(
+    path: &Path,
+    connection: &mut SqliteConnection,
+) -> Result<(), StoreError> {
     const TABLES: &str = "SELECT count(*) FROM sqlite_schema";
     check_version(&text(path, connection, "SELECT sqlite_version()").await?)?;
     let id = application_id(connection)
@@ -250,7 +253,7 @@ fn check_version(version: &str) -> Result<(), StoreError> {
 }
 
 /// Whether the schema is the one that this program works with.
-async fn check_schema(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(super) async fn check_schema(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let applied = migrate::applied_versions(connection).await?;
     check(&SQLITE, &applied)
 }

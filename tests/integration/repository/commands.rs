@@ -19,7 +19,7 @@ use crate::databases::{Kind, on_each_database};
 #[derive(Parser)]
 enum Command {
     #[command(subcommand)]
-    Errors(errors::Command),
+    Errors(errors::Look),
     #[command(subcommand)]
     Aggregations(aggregations::Command),
 }

@@ -1,5 +1,6 @@
 //! The repositories on both databases, over the real writer.
 
+mod changing;
 mod commands;
 mod filters;
 mod hostile;

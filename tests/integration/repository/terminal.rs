@@ -23,7 +23,7 @@ const NOW: i64 = 1_777_890_030_000_000;
 #[derive(Parser)]
 enum Command {
     #[command(subcommand)]
-    Errors(errors::Command),
+    Errors(errors::Look),
 }
 
 async fn print(world: &World, line: &[&str], width: Option<u16>, colour: bool) -> String {
