@@ -5,6 +5,7 @@ mod commands;
 mod filters;
 mod hostile;
 mod logging;
+mod mixed;
 mod operators;
 mod pages;
 mod retention;

@@ -17,7 +17,7 @@ use crate::databases::{Kind, on_each_database};
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn settings() -> RetentionSettings {
+pub fn settings() -> RetentionSettings {
     RetentionSettings {
         ledger: Duration::from_hours(6),
         resolved_errors: KeptFor(Some(3 * DAY)),
@@ -30,7 +30,7 @@ fn settings() -> RetentionSettings {
 }
 
 impl World {
-    fn retention(&self, settings: RetentionSettings) -> Retention {
+    pub fn retention(&self, settings: RetentionSettings) -> Retention {
         let queue = Arc::new(self.queue.clone());
         let pipelines = GenerationPipelineRepository::new(
             Arc::clone(&self.store) as _,
