@@ -18,6 +18,7 @@ use crate::{
     detect,
     domain::Hour,
     failure::Failure,
+    import::Target,
     jobs,
     lately::Lately,
     metrics::{Metrics, ProcessMetrics},
@@ -178,6 +179,40 @@ fn repositories(
     let errors = store::ApiErrorRepository::new(Arc::clone(store) as _, Arc::clone(&queue) as _);
     let pipelines = store::GenerationPipelineRepository::new(Arc::clone(store) as _, queue);
     (errors, pipelines)
+}
+
+/// Opens the ledger, does some work with a writer of this name, and closes it when all is written.
+///
+/// # Errors
+/// What the work says, or that the ledger cannot be opened or closed.
+pub async fn with_writer<T>(
+    config: &Config,
+    name: &str,
+    work: impl AsyncFnOnce(&Target) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut config = config.clone();
+    config.writer.name = Some(name.to_owned());
+    let store = store::connect(&database_settings(&config.database)).await?;
+    let metrics = Arc::new(Metrics::new(config.limits.label_sets));
+    let open = Arc::new(OpenTraceSet::default());
+    let (writer, queue) = open_writer(&config, &store, &metrics, &open).await?;
+    let writing = tokio::spawn(writer.run());
+    let (errors, pipelines) = repositories(&store, &queue);
+    let target = Target {
+        errors: errors.acting_as(name),
+        pipelines: pipelines.acting_as(name),
+        queue,
+    };
+    let done = work(&target).await;
+    // The writer ends with the last who could give it something.
+    drop(target);
+    let drained = drained(writing).await;
+    if timeout(CLOSE_STORE, store.close()).await.is_err() {
+        tracing::warn!("the database took too long to be closed");
+    }
+    let done = done?;
+    drained?;
+    Ok(done)
 }
 
 /// The writer with its name claimed, and what earlier processes left taken over.

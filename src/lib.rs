@@ -10,6 +10,7 @@
 //! - [`metrics`]: what was committed and what the process did, for Prometheus
 //! - [`web`]: /metrics, health
 //! - [`jobs`]: what happens by the clock
+//! - [`import`]: what a hand-written layer kept, taken over
 //! - [`cli`]: one file a subcommand
 //!
 //! [`app`] puts them together; the rest cuts across.
@@ -35,6 +36,7 @@ pub mod build;
 pub mod clock;
 pub mod config;
 pub mod failure;
+pub mod import;
 pub mod jobs;
 pub mod lately;
 pub mod repeats;

@@ -8,6 +8,7 @@ mod config;
 mod demo;
 pub mod errors;
 pub mod explain;
+mod import;
 pub mod migrate;
 pub mod pipelines;
 mod progress;
@@ -96,6 +97,8 @@ enum Command {
     #[command(subcommand)]
     Users(users::Command),
     Backup(backup::Backup),
+    /// Take over what a hand-written layer kept in PostgreSQL.
+    Import(import::Import),
     /// Change the version of the database's schema. `serve` brings it up to date by itself.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
@@ -182,6 +185,7 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
         }
         Command::Users(command) => in_runtime(users::run(command, &load()?, &actor)),
         Command::Backup(command) => in_runtime(backup::run(command, &database()?)),
+        Command::Import(arguments) => in_runtime(import::run(arguments, &load()?, cli.color)),
         Command::Migrate(command) => in_runtime(migrate::run(command, &database()?, io::stdout())),
         Command::Config(command) => {
             let config = load()?;

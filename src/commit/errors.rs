@@ -71,6 +71,18 @@ impl Editor for CommitQueue {
 }
 
 impl CommitQueue {
+    /// Stores rows that another ledger counted; tells for each, in order, whether it is new. One
+    /// that is there already changes nothing.
+    ///
+    /// # Errors
+    /// As [`ErrorWriter::log_errors`].
+    pub async fn import_errors(&self, rows: Vec<ApiError>) -> Result<Vec<bool>, WriteError> {
+        match self.done(Work::Imported(rows)).await? {
+            Outcome::Logged(is_new) => Ok(is_new),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn done(&self, work: Work) -> Result<Outcome, WriteError> {
         let waiting = self
             .submit(work)

@@ -77,7 +77,7 @@ pub(super) fn digest(work: &Work) -> Option<RequestDigest> {
     match work {
         Work::Telemetry(findings) => findings.digest,
         Work::Unlinked { digest, .. } => Some(*digest),
-        Work::Errors(_) | Work::Edit(_) | Work::Rebuild { .. } => None,
+        Work::Errors(_) | Work::Imported(_) | Work::Edit(_) | Work::Rebuild { .. } => None,
     }
 }
 
@@ -119,7 +119,7 @@ impl<'w> Group<'w> {
                         .logged
                         .extend(rows.filter(|row| !refused.contains(&Refusable::Row(row.id))));
                 }
-                Work::Errors(errors) => group.logged.extend(errors),
+                Work::Errors(errors) | Work::Imported(errors) => group.logged.extend(errors),
                 Work::Unlinked { counts, .. } => group.upserts.extend(counts.iter().cloned()),
                 Work::Edit(_) | Work::Rebuild { .. } => {}
             }

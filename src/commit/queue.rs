@@ -33,6 +33,9 @@ pub enum Work {
     Telemetry(Findings),
     /// Errors that application code logged. An id that is there already changes nothing.
     Errors(Vec<ApiError>),
+    /// Errors that another ledger counted: the data counters never did. An id that is there already
+    /// changes nothing.
+    Imported(Vec<ApiError>),
     /// Counts without rows.
     Unlinked {
         /// The same each time that the same counts are handed in: they are added once.
@@ -59,7 +62,7 @@ impl Work {
         match self {
             Self::Telemetry(findings) => findings.memory_bytes(),
             // Copied, and made rows of, all at once.
-            Self::Errors(_) => 3 * self.weight_bytes(),
+            Self::Errors(_) | Self::Imported(_) => 3 * self.weight_bytes(),
             Self::Unlinked { .. } | Self::Edit(_) | Self::Rebuild { .. } => self.weight_bytes(),
         }
     }
@@ -76,7 +79,7 @@ impl Work {
                     + sightings.map(sighting_bytes).sum::<usize>()
                     + findings.rows.iter().map(error_bytes).sum::<usize>()
             }
-            Self::Errors(errors) => errors.iter().map(error_bytes).sum(),
+            Self::Errors(errors) | Self::Imported(errors) => errors.iter().map(error_bytes).sum(),
             Self::Unlinked { counts, .. } => counts.len() * 256,
             Self::Edit(edit) => edit.memory_bytes(),
             Self::Rebuild { .. } => STEP_BYTES,
@@ -86,7 +89,8 @@ impl Work {
     /// Whether both can be in one transaction.
     pub(super) fn goes_with(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Rebuild { .. }, _) | (_, Self::Rebuild { .. }) => false,
+            (Self::Rebuild { .. } | Self::Imported(_), _)
+            | (_, Self::Rebuild { .. } | Self::Imported(_)) => false,
             (one, other) => one.is_edit() == other.is_edit(),
         }
     }
@@ -113,7 +117,7 @@ impl Work {
                         .map(|trace| trace.sightings.len())
                         .sum::<usize>()
             }
-            Self::Errors(errors) => errors.len(),
+            Self::Errors(errors) | Self::Imported(errors) => errors.len(),
             Self::Unlinked { counts, .. } => counts.len(),
             Self::Edit(edit) => edit.rows(),
             Self::Rebuild { .. } => 1,

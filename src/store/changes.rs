@@ -233,4 +233,6 @@ pub struct Changes {
     pub requests: Vec<RequestTotalsDelta>,
     /// Sorted by family and labels.
     pub metrics: Vec<MetricTotal>,
+    /// How many of `inserted` the data counters do not count.
+    pub imported: i64,
 }

@@ -73,3 +73,7 @@ macro_rules! add_totals {
 }
 
 pub(super) use {add_totals, error_columns, error_columns_read, rewrite_error};
+
+/// Adds to the rows that are there and that the data counters never counted.
+pub(super) const IMPORTED: &str = "INSERT INTO error_balance (reason, errors) VALUES ('imported', $1) \
+     ON CONFLICT (reason) DO UPDATE SET errors = error_balance.errors + excluded.errors";

@@ -12,6 +12,7 @@ mod fixtures;
 mod generate;
 mod grpc;
 mod http2;
+mod import;
 mod limits;
 mod load;
 mod logs;

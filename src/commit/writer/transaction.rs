@@ -141,7 +141,12 @@ impl Writer {
         let (mut changes, effects) = plan.finish(groups);
         changes.writer.clone_from(&self.name);
         changes.requests = group.requests;
-        let gains = deltas(&changes, &effects);
+        let gains = if matches!(works, [Work::Imported(_)]) {
+            changes.imported = effects.errors.values().sum();
+            MetricDeltas::default()
+        } else {
+            deltas(&changes, &effects)
+        };
         changes.metrics = self.parts.metrics.data.stage(&gains);
         connection.apply(&changes).await?;
         Ok(Changed {
@@ -187,7 +192,7 @@ impl Writer {
                     );
                     users.extend(findings.rows.iter().filter_map(|row| row.user_id.as_ref()));
                 }
-                Work::Errors(errors) => {
+                Work::Errors(errors) | Work::Imported(errors) => {
                     users.extend(errors.iter().filter_map(|error| error.user_id.as_ref()));
                 }
                 Work::Unlinked { .. } | Work::Edit(_) | Work::Rebuild { .. } => {}
@@ -318,7 +323,7 @@ fn outcomes(
                 }
                 Outcome::Committed(tally)
             }
-            Work::Errors(errors) => Outcome::Logged(
+            Work::Errors(errors) | Work::Imported(errors) => Outcome::Logged(
                 logged
                     .by_ref()
                     .take(errors.len())

@@ -44,26 +44,14 @@ impl Edit for CreatePipelines {
     type Answer = Vec<Created>;
 
     async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
-        let runs = || self.0.iter().map(|new| &new.pipeline);
-        register_users(tx, runs().filter_map(|run| run.user_id.as_deref())).await?;
-        register_assets(tx, runs().filter_map(|run| run.asset_id.as_deref())).await?;
-        let mut inserted = insert_pipelines(tx, &self.0).await?;
-        let mut answer = Vec::with_capacity(self.0.len());
-        let (mut stages, mut entries) = (Vec::new(), Vec::new());
-        for new in &self.0 {
-            // Of an id that is given twice the first is new.
-            let is_new = inserted.remove(&new.pipeline.id);
-            if is_new {
-                stages.extend(&new.stages);
-                entries.push(entry("create", &new.pipeline.id, None, audited(new)));
-            }
-            answer.push(Created {
+        let are_new = insert_new(tx, "create", &self.0).await?;
+        let answer = self.0.iter().zip(are_new);
+        let mut answer: Vec<_> = answer
+            .map(|(new, is_new)| Created {
                 pipeline: new.clone(),
                 is_new,
-            });
-        }
-        insert_stages(tx, &stages).await?;
-        tx.audit(entries).await?;
+            })
+            .collect();
         for created in answer.iter_mut().filter(|created| !created.is_new) {
             created.pipeline = find_same(tx, &created.pipeline).await?;
         }
@@ -71,18 +59,74 @@ impl Edit for CreatePipelines {
     }
 
     fn rows(&self) -> usize {
-        self.0.iter().map(|new| 1 + new.stages.len()).sum()
+        rows(&self.0)
     }
 
     fn memory_bytes(&self) -> usize {
-        let bytes = |new: &PipelineWithStages| {
-            let sizes = pipeline_sizes(&new.pipeline);
-            let texts: usize = sizes.iter().map(|(_, bytes)| bytes).sum();
-            // JSON takes a few times its text.
-            4 * texts + 1_024 * (1 + new.stages.len())
-        };
-        self.0.iter().map(bytes).sum()
+        memory_bytes(&self.0)
     }
+}
+
+/// Takes over runs that another ledger held, as they are. One that is there already stays as it is;
+/// answers for each, in order, whether it is new.
+#[derive(Debug)]
+pub(super) struct ImportPipelines(pub(super) Vec<PipelineWithStages>);
+
+impl Edit for ImportPipelines {
+    type Answer = Vec<bool>;
+
+    async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
+        Ok(insert_new(tx, "import", &self.0).await?)
+    }
+
+    fn rows(&self) -> usize {
+        rows(&self.0)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        memory_bytes(&self.0)
+    }
+}
+
+/// Inserts the runs that are not there, with their stages and an audit entry each; tells for each,
+/// in order, whether it is new.
+async fn insert_new<DB: Dialect>(
+    tx: &mut EditTx<'_, DB>,
+    action: &'static str,
+    new: &[PipelineWithStages],
+) -> Result<Vec<bool>, sqlx::Error> {
+    let runs = || new.iter().map(|new| &new.pipeline);
+    register_users(tx, runs().filter_map(|run| run.user_id.as_deref())).await?;
+    register_assets(tx, runs().filter_map(|run| run.asset_id.as_deref())).await?;
+    let mut inserted = insert_pipelines(tx, new).await?;
+    let mut are_new = Vec::with_capacity(new.len());
+    let (mut stages, mut entries) = (Vec::new(), Vec::new());
+    for new in new {
+        // Of an id that is given twice the first is new.
+        let is_new = inserted.remove(&new.pipeline.id);
+        if is_new {
+            stages.extend(&new.stages);
+            entries.push(entry(action, &new.pipeline.id, None, audited(new)));
+        }
+        are_new.push(is_new);
+    }
+    insert_stages(tx, &stages).await?;
+    tx.audit(entries).await?;
+    Ok(are_new)
+}
+
+fn rows(runs: &[PipelineWithStages]) -> usize {
+    runs.iter().map(|new| 1 + new.stages.len()).sum()
+}
+
+fn memory_bytes(runs: &[PipelineWithStages]) -> usize {
+    let bytes = |new: &PipelineWithStages| {
+        let sizes = pipeline_sizes(&new.pipeline);
+        let texts: usize = sizes.iter().map(|(_, bytes)| bytes).sum();
+        // JSON takes a few times its text.
+        4 * texts + 1_024 * (1 + new.stages.len())
+    };
+    runs.iter().map(bytes).sum()
 }
 
 /// Changes a run; answers with the run as it is then, `None` when there is none.

@@ -18,7 +18,9 @@ use crate::{
 use super::{
     Created, NewPipeline, NewStage, Patch, PipelineFilter, PipelinePatch, PipelineReader,
     PipelineStatistics, StagePatch,
-    edits::{CreatePipelines, PurgePipelines, SetDeleted, UpdatePipeline, UpdateStage},
+    edits::{
+        CreatePipelines, ImportPipelines, PurgePipelines, SetDeleted, UpdatePipeline, UpdateStage,
+    },
     new_pipeline::checked_stage_name,
 };
 
@@ -125,6 +127,19 @@ impl GenerationPipelineRepository {
             return Ok(Vec::new());
         }
         self.editor.order(&self.actor, CreatePipelines(runs)).await
+    }
+
+    /// Takes over runs that another ledger held, as they are: with their times, and whatever their
+    /// status. One that is there already stays as it is; tells for each, in order, whether it is
+    /// new. Runs and stages are at most 500 together.
+    ///
+    /// # Errors
+    /// When it cannot be done now.
+    pub async fn import(
+        &self,
+        runs: Vec<PipelineWithStages>,
+    ) -> Result<Vec<bool>, RepositoryError> {
+        self.editor.order(&self.actor, ImportPipelines(runs)).await
     }
 
     /// One run, soft-deleted or not.

@@ -44,7 +44,8 @@ impl Index {
             (filter.status_code.is_some(), Self::StatusCode),
             (filter.service_name.is_some(), Self::Service),
             (
-                !filter.severity.is_empty() || !filter.category.is_empty(),
+                is_part(&filter.severity, Severity::ALL)
+                    || is_part(&filter.category, Category::ALL),
                 Self::Kind,
             ),
             (filter.resolved.is_some(), Self::Resolved),
@@ -132,11 +133,11 @@ pub(super) fn matching_by<DB: Dialect>(
             statement.with(column, as_stored(text).into_owned());
         }
     }
-    if !filter.severity.is_empty() {
+    if is_part(&filter.severity, Severity::ALL) {
         and(statement, Index::Kind);
         statement.when_one_of_words("severity IN (", DB::SEVERITY, &filter.severity);
     }
-    if !filter.category.is_empty() {
+    if is_part(&filter.category, Category::ALL) {
         and(statement, Index::Kind);
         statement.when_one_of_words("category IN (", DB::CATEGORY, &filter.category);
     }
@@ -180,8 +181,8 @@ fn in_order_of_time(filter: &ErrorFilter) -> Vec<ErrorFilter> {
         return vec![filter.clone()];
     }
     let mut filters = Vec::new();
-    for severity in one_by_one(&filter.severity, Severity::ALL.len()) {
-        for category in one_by_one(&filter.category, Category::ALL.len()) {
+    for severity in one_by_one(&filter.severity, Severity::ALL) {
+        for category in one_by_one(&filter.category, Category::ALL) {
             filters.push(ErrorFilter {
                 severity: severity.clone(),
                 category,
@@ -192,12 +193,18 @@ fn in_order_of_time(filter: &ErrorFilter) -> Vec<ErrorFilter> {
     filters
 }
 
-/// Each word alone; nothing once, which stands for any, when there is none or all of them.
-fn one_by_one<T: Ord + Copy>(words: &[T], all: usize) -> Vec<Vec<T>> {
-    let words: BTreeSet<T> = words.iter().copied().collect();
-    if words.is_empty() || words.len() == all {
+/// Whether the words leave out any: none at all stand for all.
+fn is_part<T: Ord>(words: &[T], all: &[T]) -> bool {
+    let words: BTreeSet<&T> = words.iter().collect();
+    !words.is_empty() && words.len() < all.len()
+}
+
+/// Each word alone, once; nothing, which stands for any, when they leave out none.
+fn one_by_one<T: Ord + Copy>(words: &[T], all: &[T]) -> Vec<Vec<T>> {
+    if !is_part(words, all) {
         return vec![Vec::new()];
     }
+    let words: BTreeSet<T> = words.iter().copied().collect();
     words.into_iter().map(|word| vec![word]).collect()
 }
 

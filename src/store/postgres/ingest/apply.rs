@@ -15,7 +15,7 @@ use crate::{
             earliest, empty_groups, final_merges, latest, request_totals_id,
         },
         error::During,
-        rows::{add_totals, error_columns, rewrite_error},
+        rows::{IMPORTED, add_totals, error_columns, rewrite_error},
     },
 };
 
@@ -75,7 +75,20 @@ impl Session {
         self.count_hours(&changes.aggregations, &users, now).await?;
         self.add_requests(&changes.writer, &changes.requests)
             .await?;
-        self.set_metrics(&changes.writer, &changes.metrics).await
+        self.set_metrics(&changes.writer, &changes.metrics).await?;
+        self.balance_imported(changes.imported).await
+    }
+
+    async fn balance_imported(&mut self, errors: i64) -> Result<(), StoreError> {
+        if errors == 0 {
+            return Ok(());
+        }
+        self.query(IMPORTED)
+            .bind(errors)
+            .execute(&mut self.connection)
+            .await
+            .map(drop)
+            .during("count what was imported")
     }
 
     async fn write_traces(&mut self, traces: &[TraceWrite]) -> Result<(), StoreError> {

@@ -1,0 +1,123 @@
+//! `redspan import`: takes over what a hand-written layer kept in PostgreSQL.
+
+use clap::Args;
+
+use crate::{
+    app, clock,
+    config::Config,
+    failure::Failure,
+    import::{self, Balance, Count, ImportError, Source},
+};
+
+use super::{
+    json,
+    progress::Progress,
+    screen::{ColorChoice, Screen, print},
+    table::{Cell, Table, column},
+    text::{one_line, thousands},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  redspan import --from postgres://shop:secret@localhost/shop
+  redspan import --from 'postgres://shop@localhost/shop?options=-c%20search_path%3Dlegacy'
+
+Takes api_errors, error_aggregations, generation_pipelines and pipeline_stages, each row under its
+id. Run again, it goes on: what is there already stays as it is. An SQLite file must not be in use;
+PostgreSQL is imported into beside its servers.";
+
+/// `import`
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Import {
+    /// The database of the hand-written layer, which is only read
+    #[arg(long, value_name = "URL")]
+    from: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When either database fails; [`Failure::Corrupt`] when a row cannot be taken.
+pub async fn run(arguments: Import, config: &Config, color: ColorChoice) -> Result<(), Failure> {
+    let mut source = Source::open(&arguments.from).await.map_err(|error| {
+        // What the driver says may repeat the URL, and so the password.
+        tracing::debug!(%error, "the source cannot be opened");
+        Failure::Unreachable(
+            "--from cannot be reached: is it a URL like postgres://user:password@host/database, \
+             and does the server run?"
+                .to_owned(),
+        )
+    })?;
+    let imported = app::with_writer(config, "import", async |target| {
+        let mut line = Progress::new();
+        let done = import::run(&mut source, target, clock::now(), |balance| {
+            line.show(&progress(balance));
+        });
+        done.await.map_err(failure)
+    })
+    .await;
+    source.close().await;
+    let balance = imported?;
+    if arguments.json {
+        print(&json(&balance)?)?;
+    } else {
+        print(&text(&balance, Screen::stdout(color)))?;
+    }
+    if balance.is_complete() {
+        return Ok(());
+    }
+    let reasons = balance.reasons.iter().map(|reason| one_line(reason));
+    Err(Failure::Corrupt(reasons.collect::<Vec<_>>().join("\n")))
+}
+
+/// How far it has come.
+fn progress(balance: &Balance) -> String {
+    kinds(balance)
+        .map(|(name, count)| format!("{} {name}", thousands(number(count.found))))
+        .join(", ")
+}
+
+fn text(balance: &Balance, screen: Screen) -> String {
+    let mut table = Table::new(&[
+        column("").whole(),
+        column("FOUND").number(),
+        column("IMPORTED").number(),
+        column("THERE ALREADY").number(),
+        column("REFUSED").number(),
+    ]);
+    for (name, count) in kinds(balance) {
+        let counts = [
+            count.found,
+            count.imported,
+            count.there_already,
+            count.refused,
+        ];
+        let cells = counts.map(|count| Cell::from(thousands(number(count))));
+        table.row([Cell::from(name)].into_iter().chain(cells));
+    }
+    table.into_text(screen)
+}
+
+fn kinds(balance: &Balance) -> [(&'static str, &Count); 3] {
+    [
+        ("errors", &balance.errors),
+        ("hours without rows", &balance.hours),
+        ("pipelines", &balance.pipelines),
+    ]
+}
+
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn failure(error: ImportError) -> Failure {
+    let again = "run it again: it goes on where it ended";
+    match error {
+        ImportError::Store(error) => Failure::Store(error),
+        error => Failure::Unreachable(format!("{error}; {again}")),
+    }
+}
