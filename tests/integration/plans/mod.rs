@@ -2,7 +2,7 @@
 //! whatever the filter, however many match it, and though many happened at one instant.
 
 mod examined;
-mod fill;
+pub mod fill;
 
 use std::{fmt::Write, time::Instant};
 

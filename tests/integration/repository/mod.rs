@@ -8,6 +8,7 @@ mod logging;
 mod mixed;
 mod operators;
 mod pages;
+mod purging;
 mod retention;
 mod terminal;
 mod verify;
