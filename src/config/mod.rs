@@ -7,6 +7,7 @@ mod database_url;
 mod layers;
 mod rules;
 mod settings;
+mod trace_link;
 mod values;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
@@ -16,9 +17,10 @@ pub use layers::{Mistake, Source};
 pub use rules::RuleSettings;
 pub use settings::{
     AuthSettings, Authentication, Config, DatabaseSettings, HttpSettings, KeepAddress,
-    LimitSettings, LogSettings, OtlpGrpcSettings, OtlpHttpSettings, OtlpSettings, PrivacySettings,
-    RetentionSettings, Setting, TelemetrySettings, WriterSettings,
+    LimitSettings, LinkSettings, LogSettings, OtlpGrpcSettings, OtlpHttpSettings, OtlpSettings,
+    PrivacySettings, RetentionSettings, Setting, TelemetrySettings, WriterSettings,
 };
+pub use trace_link::TraceLink;
 pub(crate) use values::parse_duration;
 pub use values::{Bytes, HttpUrl, KeptFor, LogFormat, Origin, Patterns, Secret, local_url};
 

@@ -9,6 +9,7 @@ use super::{
     database_url::DatabaseUrl,
     layers::{Layers, Mistake},
     rules::RuleSettings,
+    trace_link::TraceLink,
     values::{Bytes, HttpUrl, KeptFor, LogFormat, Origin, Patterns, Secret, Value},
 };
 
@@ -257,6 +258,13 @@ sections! {
         scrub_patterns: Patterns = "privacy.scrub_patterns", "";
     }
 
+    /// `[links]`
+    LinkSettings {
+        /// Where the whole of a trace can be seen: `https://jaeger.example/trace/{trace_id}`. Makes a
+        /// link of each row with a trace, in the API (`traceUrl`) and in `errors show`. Empty: none.
+        trace: Option<TraceLink> = "links.trace", "";
+    }
+
     /// `[log]`
     LogSettings {
         /// Which logs are written: `error`, `warn`, `info`, `debug`, `trace`, or by target:
@@ -347,6 +355,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// What is not kept.
     pub privacy: PrivacySettings,
+    /// Where more can be seen.
+    pub links: LinkSettings,
     /// What is told.
     pub log: LogSettings,
     /// What is told of redspan itself.
@@ -374,6 +384,7 @@ impl Config {
         let retention = RetentionSettings::read(layers, mistakes);
         let limits = LimitSettings::read(layers, mistakes);
         let privacy = PrivacySettings::read(layers, mistakes);
+        let links = LinkSettings::read(layers, mistakes);
         let log = LogSettings::read(layers, mistakes);
         let telemetry = TelemetrySettings::read(layers, mistakes);
         Some(Self {
@@ -388,6 +399,7 @@ impl Config {
             retention: retention?,
             limits: limits?,
             privacy: privacy?,
+            links: links?,
             log: log?,
             telemetry: telemetry?,
             rules: layers.rules.clone(),

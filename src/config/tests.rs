@@ -207,6 +207,10 @@ fn settings_that_contradict_each_other_are_refused() {
             "telemetry.endpoint = \"https://collector:4318\"",
             "http://collector:4318",
         ),
+        (
+            "links.trace = \"https://jaeger.example/trace\"",
+            "with {trace_id} where the trace's id belongs",
+        ),
         ("limits.body_bytes = \"1GiB\"", "limits.inflated_body_bytes"),
         (
             "limits.in_flight_bytes = \"1MiB\"",

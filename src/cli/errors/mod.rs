@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{
     app, clock,
-    config::Config,
+    config::{Config, TraceLink},
     detect::short_type,
     domain::{ErrorId, Timestamp},
     failure::Failure,
@@ -81,7 +81,7 @@ pub enum Change {
 }
 
 /// From where the command looks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct View {
     /// What `ago` and `--since` count from.
     pub now: Timestamp,
@@ -89,6 +89,8 @@ pub struct View {
     pub screen: Screen,
     /// Where applications send, for the advice when there is nothing.
     pub otlp: SocketAddr,
+    /// Where the whole of a trace can be seen.
+    pub trace_link: Option<TraceLink>,
 }
 
 /// Runs the command on the database.
@@ -112,6 +114,7 @@ async fn show(look: &Look, config: &Config, color: ColorChoice) -> Result<(), Fa
         now: clock::now(),
         screen: Screen::stdout(color),
         otlp: config.otlp.http.listen,
+        trace_link: config.links.trace.clone(),
     };
     let store = connect_reader(&app::database_settings(&config.database)).await?;
     let reader = store.patient();

@@ -48,6 +48,8 @@ pub struct Show {
 struct Story {
     #[serde(flatten)]
     error: ApiError,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_url: Option<String>,
     group: Option<ErrorGroup>,
     same_trace: Vec<Neighbour>,
     #[serde(skip)]
@@ -74,7 +76,11 @@ struct Neighbour {
 }
 
 impl Story {
-    async fn read<R: Reader + ?Sized>(reader: &R, error: ApiError) -> Result<Self, Failure> {
+    async fn read<R: Reader + ?Sized>(
+        reader: &R,
+        error: ApiError,
+        view: &View,
+    ) -> Result<Self, Failure> {
         let (mut neighbours, mut has_more, mut sightings) = (Vec::new(), false, Vec::new());
         if let Some(trace_id) = error.trace_id {
             let of_trace = ErrorFilter {
@@ -91,6 +97,10 @@ impl Story {
             sightings = reader.get_sightings(trace).await?;
         }
         Ok(Self {
+            trace_url: error
+                .trace_id
+                .zip(view.trace_link.as_ref())
+                .map(|(trace, link)| link.to(trace)),
             group: reader.get_group(&error.fingerprint).await?,
             same_trace: neighbours.iter().map(Neighbour::of).collect(),
             error,
@@ -125,7 +135,7 @@ impl Show {
         let missing = || Failure::Usage(format!("there is no error {}", self.id.typed()));
         let asked = self.id.find(reader).await?.ok_or_else(missing)?;
         let error = reader.get_error_by_id(asked).await?.ok_or_else(missing)?;
-        let story = Story::read(reader, error).await?;
+        let story = Story::read(reader, error, view).await?;
         if self.json {
             return json(&story);
         }
@@ -138,7 +148,7 @@ impl Show {
         let is_full = width.is_none();
         let width = width.map_or(usize::MAX, usize::from);
         let mut text = heading(error);
-        facts(&mut text, asked, error, view.now);
+        facts(&mut text, asked, story, view.now);
         if let Some(stack) = error.error_stack.as_deref().filter(|it| !it.is_empty()) {
             section(&mut text, "stack", &story::stack(stack, is_full));
         }
@@ -182,7 +192,8 @@ fn heading(error: &ApiError) -> String {
     text
 }
 
-fn facts(text: &mut String, asked: ErrorId, error: &ApiError, now: Timestamp) {
+fn facts(text: &mut String, asked: ErrorId, story: &Story, now: Timestamp) {
+    let error = &story.error;
     let instant = |at: Timestamp| instant(now, at);
     let status = error
         .status_code
@@ -219,6 +230,7 @@ fn facts(text: &mut String, asked: ErrorId, error: &ApiError, now: Timestamp) {
         ("external code", error.external_error_code.clone()),
         ("external message", error.external_error_message.clone()),
         ("trace", error.trace_id.map(|id| id.to_string())),
+        ("trace link", story.trace_url.clone()),
         ("span", error.span_id.map(|id| id.to_string())),
         ("resolved", error.resolved_at.map(instant)),
         ("resolved by", error.resolved_by.clone()),

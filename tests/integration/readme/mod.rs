@@ -408,6 +408,7 @@ fn the_settings_of_the_readme_are_there_with_these_defaults() {
         "writer",
         "retention",
         "limits",
+        "links",
         "privacy",
         "log",
     ];

@@ -35,6 +35,7 @@ async fn print(world: &World, line: &[&str]) -> Result<String, Failure> {
             colour: false,
         },
         otlp: "0.0.0.0:4318".parse().unwrap(),
+        trace_link: None,
     };
     let printed = match command {
         Command::Errors(command) => errors::answer(&command, &*reader, &view).await,

@@ -33,6 +33,7 @@ async fn print(world: &World, line: &[&str], width: Option<u16>, colour: bool) -
         now: world.now,
         screen: Screen { width, colour },
         otlp: "127.0.0.1:4318".parse().unwrap(),
+        trace_link: Some("https://jaeger.example/trace/{trace_id}".parse().unwrap()),
     };
     errors::answer(&command, &*world.store, &view)
         .await
