@@ -3,6 +3,7 @@
 mod apps;
 mod checker;
 mod cli;
+mod clients;
 mod databases;
 mod demo;
 mod exactly_once;
