@@ -85,7 +85,7 @@ enum Command {
     /// Look at errors, and say what became of them.
     #[command(subcommand)]
     Errors(errors::Command),
-    /// Look at runs of pipelines.
+    /// Look at runs of pipelines, and delete old ones.
     #[command(subcommand)]
     Pipelines(pipelines::Command),
     /// Say what was seen of a trace, and why its rows are what they are.
@@ -178,7 +178,9 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
             in_runtime(app::serve(config, load))
         }
         Command::Errors(command) => in_runtime(errors::run(command, &load()?, cli.color, &actor)),
-        Command::Pipelines(command) => in_runtime(pipelines::run(command, &database()?, cli.color)),
+        Command::Pipelines(command) => {
+            in_runtime(pipelines::run(command, &load()?, cli.color, &actor))
+        }
         Command::Explain(command) => in_runtime(explain::run(command, &database()?, cli.color)),
         Command::Aggregations(command) => {
             in_runtime(aggregations::run(command, &database()?, cli.color))

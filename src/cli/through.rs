@@ -11,7 +11,10 @@ use crate::{
     commit::DirectWriter,
     config::{Config, HttpUrl},
     failure::Failure,
-    store::{ApiErrorRepository, DatabaseSettings, Reader, SharedStore, StoreError, connect},
+    store::{
+        ApiErrorRepository, DatabaseSettings, GenerationPipelineRepository, Reader, SharedStore,
+        StoreError, connect,
+    },
 };
 
 use super::server::Server;
@@ -41,6 +44,8 @@ pub(super) struct Opened {
     pub reader: Arc<dyn Reader>,
     /// Its errors and groups.
     pub errors: ApiErrorRepository,
+    /// Its runs of pipelines.
+    pub pipelines: GenerationPipelineRepository,
     store: SharedStore,
 }
 
@@ -69,7 +74,10 @@ impl Through {
         let reader: Arc<dyn Reader> = Arc::from(store.patient());
         let writer = Arc::new(DirectWriter::new(Arc::clone(&store)));
         Ok(Ledger::Database(Opened {
-            errors: ApiErrorRepository::new(Arc::clone(&reader), writer).acting_as(actor),
+            errors: ApiErrorRepository::new(Arc::clone(&reader), Arc::clone(&writer) as _)
+                .acting_as(actor),
+            pipelines: GenerationPipelineRepository::new(Arc::clone(&reader) as _, writer)
+                .acting_as(actor),
             reader,
             store,
         }))

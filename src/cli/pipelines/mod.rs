@@ -1,11 +1,14 @@
-//! `redspan pipelines`: lists, shows and counts runs, beside a running server or without one.
+//! `redspan pipelines`: lists, shows and counts runs, beside a running server or without one, and
+//! deletes old ones.
 
 mod filter;
 mod list;
+mod purge;
 mod show;
 mod stats;
 
 pub use list::List;
+pub use purge::Purge;
 pub use show::Show;
 pub use stats::Stats;
 
@@ -15,7 +18,8 @@ use clap::Subcommand;
 use tokio::time::timeout;
 
 use crate::{
-    clock,
+    app, clock,
+    config::Config,
     domain::{PipelineStatus, Severity, StageStatus, Timestamp},
     failure::Failure,
     store::{DatabaseSettings, PipelineReader, connect_reader},
@@ -32,6 +36,16 @@ const CLOSE_STORE: Duration = Duration::from_secs(1);
 /// What to do with runs.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Look at them
+    #[command(flatten)]
+    Look(Look),
+    /// Delete old finished runs for good, with their stages
+    Purge(Purge),
+}
+
+/// What to look at.
+#[derive(Subcommand, Debug)]
+pub enum Look {
     /// List runs, newest first
     List(Box<List>),
     /// Show a run and its stages
@@ -55,20 +69,28 @@ pub struct View {
 /// When the database cannot answer, or there is no such run.
 pub async fn run(
     command: Command,
-    settings: &DatabaseSettings,
+    config: &Config,
     color: ColorChoice,
+    actor: &str,
 ) -> Result<(), Failure> {
+    match command {
+        Command::Look(look) => show(&look, &app::database_settings(&config.database), color).await,
+        Command::Purge(purge) => purge.run(config, actor).await,
+    }
+}
+
+async fn show(look: &Look, settings: &DatabaseSettings, color: ColorChoice) -> Result<(), Failure> {
     let view = || View {
         now: clock::now(),
         screen: Screen::stdout(color),
     };
     let store = connect_reader(settings).await?;
     let reader = store.patient();
-    let ended = match &command {
-        Command::List(list) if list.is_watched() => {
-            watch(async || answer(&command, &*reader, &view()).await).await
+    let ended = match look {
+        Look::List(list) if list.is_watched() => {
+            watch(async || answer(look, &*reader, &view()).await).await
         }
-        _ => match answer(&command, &*reader, &view()).await {
+        _ => match answer(look, &*reader, &view()).await {
             Ok(text) => print(&text),
             Err(failure) => Err(failure),
         },
@@ -83,14 +105,14 @@ pub async fn run(
 /// # Errors
 /// When the database cannot answer, or there is no such run.
 pub async fn answer<R: PipelineReader + ?Sized>(
-    command: &Command,
+    look: &Look,
     reader: &R,
     view: &View,
 ) -> Result<String, Failure> {
-    let text = match command {
-        Command::List(list) => list.answer(reader, view).await,
-        Command::Show(show) => show.answer(reader, view).await,
-        Command::Stats(stats) => stats.answer(reader, view).await,
+    let text = match look {
+        Look::List(list) => list.answer(reader, view).await,
+        Look::Show(show) => show.answer(reader, view).await,
+        Look::Stats(stats) => stats.answer(reader, view).await,
     };
     Ok(view.screen.show(&text?).into_owned())
 }

@@ -5,6 +5,7 @@ mod changes;
 mod figures;
 mod filters;
 mod pages;
+mod purge;
 mod random;
 mod refused;
 mod terminal;
@@ -188,9 +189,11 @@ impl Runs {
         }
     }
 
-    async fn end(self) {
+    /// Closes the store; the database stays.
+    async fn end(self) -> Database {
         drop((self.pipelines, self.editor));
         self.store.close().await;
+        self.database
     }
 }
 

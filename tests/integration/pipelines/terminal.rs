@@ -19,7 +19,7 @@ use crate::databases::on_each_database;
 #[derive(Parser)]
 enum Command {
     #[command(subcommand)]
-    Pipelines(pipelines::Command),
+    Pipelines(pipelines::Look),
 }
 
 async fn answer(runs: &Runs, line: &[&str], screen: Screen) -> Result<String, Failure> {
