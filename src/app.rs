@@ -86,6 +86,7 @@ pub async fn serve(
         shared_with: store.is_shared().then(|| Arc::clone(&store)),
     };
     let intake = Intake::new(sink, otlp_settings(&config, budget));
+    let (errors, pipelines) = repositories(&store, &queue);
     let web_state = web::WebState {
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
@@ -93,13 +94,12 @@ pub async fn serve(
         api_tokens: (config.auth.api_token.iter())
             .map(config::Secret::expose)
             .collect(),
-        reader: Arc::clone(&store) as Arc<dyn store::Reader>,
+        api: Arc::new(web::Api::new(Arc::clone(&store) as _, errors.clone())),
         lately: Arc::clone(&lately),
         misdirected: Arc::new(web::Misdirected::new(addresses.otlp_http.port())),
     };
 
     let mut writing = tokio::spawn(writer.run());
-    let (errors, pipelines) = repositories(&store, &queue);
     let retention = jobs::Retention::new(
         &errors,
         &pipelines,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::{Timestamp, TraceId};
 
@@ -14,7 +15,7 @@ use crate::domain::{Timestamp, TraceId};
 const CAPACITY: usize = 256;
 
 /// A record that makes no row.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeftOut {
     /// Its trace, when it has one.
@@ -25,7 +26,7 @@ pub struct LeftOut {
 }
 
 /// Why a record makes no row.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "result")]
 pub enum Reason {
     /// A rule of the user drops it.

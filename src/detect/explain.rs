@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::{
     Category, ErrorId, FailedBecause, Severity, Sighting, SightingKind, SpanId, StoredPart,
@@ -12,7 +13,7 @@ use crate::domain::{
 use super::resolve::{Standing, content_of, resolve};
 
 /// What is known of one service's part of a trace.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedPart {
     /// See `api_errors.service_name`.
@@ -28,7 +29,7 @@ pub struct ExplainedPart {
 }
 
 /// One sighting, and what became of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedSighting {
     /// What was seen.
@@ -59,7 +60,7 @@ pub struct ExplainedSighting {
 }
 
 /// What became of a sighting.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SightingOutcome {
     /// A row hangs on it.
@@ -101,7 +102,7 @@ impl SightingOutcome {
 }
 
 /// A row, and why it says what it says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedRow {
     /// The row's id.

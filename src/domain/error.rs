@@ -1,7 +1,8 @@
 //! The error row, the hour it is counted in, and the group it belongs to.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{
     AggregationId, Category, ErrorId, Fingerprint, Hour, Severity, SpanId, Timestamp, TraceId,
@@ -11,7 +12,7 @@ use super::{
 pub const OTHER: &str = "__other__";
 
 /// One row of `api_errors`. Field for field the table's columns.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiError {
     /// Primary key.
@@ -110,24 +111,24 @@ impl ApiError {
 }
 
 /// The dimensions of `error_aggregations`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Dimensions {
-    /// See [`ApiError::service_name`].
+    /// `service.name`, with `service.namespace` in front of it.
     pub service_name: String,
-    /// See [`ApiError::environment`].
+    /// `deployment.environment.name`; empty when unknown.
     pub environment: String,
-    /// See [`ApiError::endpoint`].
+    /// Route template, RPC method, destination or operation; `__other__` beyond the limits.
     pub endpoint: String,
-    /// See [`ApiError::method`].
+    /// HTTP method, or `RPC`, `RECEIVE`, `PUBLISH`, `DB`, `INTERNAL`; `__other__` beyond the limits.
     pub method: String,
-    /// See [`ApiError::severity`].
+    /// How bad.
     pub severity: Severity,
-    /// See [`ApiError::category`].
+    /// What kind.
     pub category: Category,
-    /// See [`ApiError::external_service`].
+    /// The service that was being called.
     pub external_service: Option<String>,
-    /// See [`ApiError::status_code`].
+    /// The entry's HTTP status, or the equivalent of its gRPC code.
     pub status_code: Option<i32>,
 }
 
@@ -176,7 +177,7 @@ impl ErrorLabels {
 }
 
 /// One row of `error_aggregations`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Aggregation {
     /// Hash of hour and dimensions.
@@ -201,7 +202,7 @@ pub struct Aggregation {
 }
 
 /// Where a group stands.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupStatus {
     /// Somebody should look.
@@ -225,7 +226,7 @@ impl GroupStatus {
 }
 
 /// One row of `error_groups`: one kind of failure.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorGroup {
     /// Primary key.

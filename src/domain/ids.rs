@@ -3,7 +3,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, Unexpected},
+};
+use utoipa::ToSchema;
 use uuid::Uuid;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
@@ -73,7 +77,7 @@ impl NameHasher {
 macro_rules! uuid_names {
     ($($(#[$doc:meta])* $name:ident,)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -148,9 +152,10 @@ impl AggregationId {
 }
 
 macro_rules! hex_ids {
-    ($($(#[$doc:meta])* $name:ident $len:literal,)+) => {$(
+    ($($(#[$doc:meta])* $name:ident $len:literal $pattern:literal,)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+        #[schema(value_type = String, pattern = $pattern)]
         pub struct $name(pub [u8; $len]);
 
         impl $name {
@@ -196,8 +201,9 @@ macro_rules! hex_ids {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                let expected = concat!("the hex digits of ", $len, " bytes that are not all zero");
                 Self::from_hex(text.as_bytes())
-                    .ok_or_else(|| D::Error::custom(format!("{text:?} is no {}", stringify!($name))))
+                    .ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &expected))
             }
         }
     )+};
@@ -205,9 +211,9 @@ macro_rules! hex_ids {
 
 hex_ids! {
     /// A W3C trace id, never all zero.
-    TraceId 16,
+    TraceId 16 "^(?!0{32}$)[0-9a-fA-F]{32}$",
     /// A W3C span id, never all zero.
-    SpanId 8,
+    SpanId 8 "^(?!0{16}$)[0-9a-fA-F]{16}$",
 }
 
 fn hex_digit(digit: u8) -> Option<u8> {
@@ -228,8 +234,9 @@ pub struct RequestDigest(pub [u8; 16]);
 pub struct UserKey(pub i64);
 
 /// `fingerprint`: `<version>:<hash>`; the same for two errors of one kind.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(min_length = 1, max_length = 255)]
 pub struct Fingerprint(pub String);
 
 impl fmt::Display for Fingerprint {

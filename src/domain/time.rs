@@ -3,7 +3,11 @@
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, Unexpected},
+};
+use utoipa::ToSchema;
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
 
@@ -14,7 +18,8 @@ const MAX_MICROS: i64 = 253_402_300_799_999_999;
 const MIN_MICROS: i64 = -62_135_596_800_000_000;
 
 /// An instant in UTC with microsecond resolution, between the years 1 and 9999.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String, format = DateTime)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -94,13 +99,27 @@ impl<'de> Deserialize<'de> for Timestamp {
         let text = String::deserialize(deserializer)?;
         DateTime::parse_from_rfc3339(&text)
             .map(|at| at.with_timezone(&Utc).into())
-            .map_err(|error| D::Error::custom(format!("{text:?} is not an RFC 3339 time: {error}")))
+            .map_err(|_| {
+                let expected = "an RFC 3339 time such as 2026-11-23T10:15:00Z";
+                D::Error::invalid_value(Unexpected::Str(&text), &expected)
+            })
     }
 }
 
 /// A whole hour in UTC: the bucket of the hourly tables.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema,
+)]
+#[serde(from = "Timestamp")]
+#[schema(value_type = String, format = DateTime)]
 pub struct Hour(Timestamp);
+
+impl From<Timestamp> for Hour {
+    /// The hour that contains the instant.
+    fn from(at: Timestamp) -> Self {
+        Self::containing(at)
+    }
+}
 
 impl Hour {
     /// The hour that contains the instant.

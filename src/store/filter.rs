@@ -2,40 +2,49 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, Unexpected},
+    ser::SerializeStruct,
+};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::{
     Category, ErrorId, Fingerprint, GroupStatus, Hour, Severity, Timestamp, TraceId,
 };
 
+use super::InvalidField;
+
 /// Which errors. Empty matches all that are not soft-deleted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub struct ErrorFilter {
-    /// Equal to.
+    /// Of this user.
     pub user_id: Option<String>,
-    /// Equal to.
+    /// In this service.
     pub service_name: Option<String>,
-    /// Equal to.
+    /// In this environment; empty for errors of which it is not known.
     pub environment: Option<String>,
-    /// Equal to.
+    /// On this endpoint.
     pub endpoint: Option<String>,
-    /// Equal to.
+    /// Of this method.
     pub method: Option<String>,
-    /// One of; empty for any.
+    /// One of these, with commas between them or each by itself; none for any.
     pub severity: Vec<Severity>,
-    /// One of; empty for any.
+    /// One of these, with commas between them or each by itself; none for any.
     pub category: Vec<Category>,
-    /// Equal to.
+    /// Answered with this status.
     pub status_code: Option<i32>,
-    /// Equal to.
+    /// While this service was called.
     pub external_service: Option<String>,
-    /// Equal to.
+    /// Whether somebody took care of it.
     pub resolved: Option<bool>,
-    /// Equal to.
+    /// Of this request.
     pub request_id: Option<String>,
-    /// Equal to.
+    /// Of this trace.
     pub trace_id: Option<TraceId>,
-    /// Equal to.
+    /// Of this group.
     pub fingerprint: Option<Fingerprint>,
     /// Has this tag.
     pub tag: Option<String>,
@@ -75,33 +84,82 @@ impl ErrorFilter {
 }
 
 /// Which hours.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub struct AggregationFilter {
-    /// At or after.
+    /// This hour, or the one that contains this time, and later ones.
     pub from: Option<Hour>,
-    /// Before.
+    /// Hours that begin before.
+    #[serde(deserialize_with = "hour_after")]
     pub to: Option<Hour>,
-    /// Equal to.
+    /// In this service.
     pub service_name: Option<String>,
-    /// Equal to.
+    /// On this endpoint.
     pub endpoint: Option<String>,
-    /// Equal to.
+    /// Of this severity.
     pub severity: Option<Severity>,
-    /// Equal to.
+    /// Of this category.
     pub category: Option<Category>,
-    /// Equal to.
+    /// While this service was called.
     pub external_service: Option<String>,
 }
 
 /// Which groups.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub struct GroupFilter {
-    /// Equal to.
+    /// Where they stand.
     pub status: Option<GroupStatus>,
-    /// Equal to.
+    /// In this service.
     pub service_name: Option<String>,
     /// Last seen at or after.
     pub since: Option<Timestamp>,
+}
+
+/// Which hours of requests.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct RequestFilter {
+    /// This hour, or the one that contains this time, and later ones.
+    pub from: Option<Hour>,
+    /// Hours that begin before.
+    #[serde(deserialize_with = "hour_after")]
+    pub to: Option<Hour>,
+    /// To this service.
+    pub service_name: Option<String>,
+    /// In this environment; empty for requests of which it is not known.
+    pub environment: Option<String>,
+    /// To this endpoint.
+    pub endpoint: Option<String>,
+    /// Of this method.
+    pub method: Option<String>,
+}
+
+/// Which entries of the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct AuditFilter {
+    /// About this kind of thing: `error`, `group`, `pipeline`, `user`.
+    pub entity: Option<String>,
+    /// About the one with this id.
+    pub entity_id: Option<String>,
+}
+
+/// The hour that begins at the instant, or next after it: a bound that is not itself included.
+fn hour_after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Hour>, D::Error> {
+    let at = Option::<Timestamp>::deserialize(deserializer)?;
+    Ok(at.map(|at| {
+        let hour = Hour::containing(at);
+        if hour.start() == at {
+            hour
+        } else {
+            Hour::containing(hour.end())
+        }
+    }))
 }
 
 /// Where a page ends: the sort key of its last item. The next page begins after it.
@@ -139,6 +197,16 @@ impl FromStr for Cursor {
     }
 }
 
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| {
+            let expected = "the nextCursor of the page before";
+            D::Error::invalid_value(Unexpected::Str(&text), &expected)
+        })
+    }
+}
+
 /// Which page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PageRequest {
@@ -153,6 +221,9 @@ pub struct PageRequest {
 impl PageRequest {
     /// Items on a page at most.
     pub const MAX_LIMIT: u32 = 500;
+
+    /// Items skipped at most: whoever reads further goes by the cursor, which stays fast and complete.
+    pub const MAX_OFFSET: u32 = 10_000;
 
     /// The first page of so many items.
     #[must_use]
@@ -172,6 +243,43 @@ impl PageRequest {
             offset: 0,
             after: Some(cursor),
         }
+    }
+
+    /// What of it cannot be asked for.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<InvalidField> {
+        let mut mistakes = Vec::new();
+        let mut refuse = |field, value: u32, advice: String| {
+            mistakes.push(InvalidField {
+                field,
+                value: value.to_string(),
+                advice,
+            });
+        };
+        if !(1..=Self::MAX_LIMIT).contains(&self.limit) {
+            refuse(
+                "limit",
+                self.limit,
+                format!("give 1 to {}", Self::MAX_LIMIT),
+            );
+        }
+        if self.offset > Self::MAX_OFFSET {
+            refuse(
+                "offset",
+                self.offset,
+                format!(
+                    "give 0 to {}, or go on with the cursor of the page before",
+                    Self::MAX_OFFSET
+                ),
+            );
+        } else if self.offset > 0 && self.after.is_some() {
+            refuse(
+                "offset",
+                self.offset,
+                "give an offset or a cursor, not both".to_owned(),
+            );
+        }
+        mistakes
     }
 }
 
@@ -200,7 +308,7 @@ impl<T: Serialize> Serialize for Page<T> {
 }
 
 /// `get_error_stats`.
-#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorStats {
     /// Errors that match.
@@ -220,7 +328,7 @@ pub struct ErrorStats {
 }
 
 /// How many errors an endpoint has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EndpointErrors {
     /// The endpoint.
     pub endpoint: String,

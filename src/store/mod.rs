@@ -26,15 +26,16 @@ pub use changes::{
 pub use connect::{DatabaseSettings, backup, connect, connect_reader};
 pub use error::StoreError;
 pub use filter::{
-    AggregationFilter, Check, Cursor, EndpointErrors, ErrorFilter, ErrorStats, GroupFilter,
-    GroupedErrors, HourErrors, LatestError, Mismatch, NoCursor, Page, PageRequest, Verification,
+    AggregationFilter, AuditFilter, Check, Cursor, EndpointErrors, ErrorFilter, ErrorStats,
+    GroupFilter, GroupedErrors, HourErrors, LatestError, Mismatch, NoCursor, Page, PageRequest,
+    RequestFilter, Verification,
 };
 pub use new_error::{InvalidField, NewApiError};
 pub use pipelines::{
     Created, GenerationPipelineRepository, NewPipeline, NewStage, Patch, PipelineFailure,
     PipelineFilter, PipelinePatch, PipelineReader, PipelineStatistics, StagePatch,
 };
-pub use reader::{Dialect, ReadsSql, SqlReader};
+pub use reader::{AuditRecord, Dialect, ReadsSql, RequestHour, SqlReader};
 
 use reader::as_stored;
 pub use repository::{
@@ -131,6 +132,9 @@ pub trait Reader: PipelineReader {
         page: &PageRequest,
     ) -> Result<Page<ErrorId>, StoreError>;
 
+    /// How many errors match.
+    async fn count_errors(&self, filter: &ErrorFilter) -> Result<i64, StoreError>;
+
     /// One error, soft-deleted or not. The id of a row that turned out to be another's leads to that one.
     async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError>;
 
@@ -167,12 +171,38 @@ pub trait Reader: PipelineReader {
         page: &PageRequest,
     ) -> Result<Page<Aggregation>, StoreError>;
 
+    /// How many rows of hours match.
+    async fn count_aggregations(&self, filter: &AggregationFilter) -> Result<i64, StoreError>;
+
     /// One page of groups, last seen first.
     async fn get_groups(
         &self,
         filter: &GroupFilter,
         page: &PageRequest,
     ) -> Result<Page<ErrorGroup>, StoreError>;
+
+    /// How many groups match.
+    async fn count_groups(&self, filter: &GroupFilter) -> Result<i64, StoreError>;
+
+    /// One page of hourly totals of requests, latest hour first, summed over those who counted them.
+    async fn get_requests(
+        &self,
+        filter: &RequestFilter,
+        page: &PageRequest,
+    ) -> Result<Page<RequestHour>, StoreError>;
+
+    /// How many such totals match.
+    async fn count_requests(&self, filter: &RequestFilter) -> Result<i64, StoreError>;
+
+    /// One page of the audit log, newest first.
+    async fn get_audit(
+        &self,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError>;
+
+    /// How many entries of the audit log match.
+    async fn count_audit(&self, filter: &AuditFilter) -> Result<i64, StoreError>;
 
     /// One group.
     async fn get_group(&self, fingerprint: &Fingerprint) -> Result<Option<ErrorGroup>, StoreError>;

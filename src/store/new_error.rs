@@ -2,6 +2,10 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type},
+};
 use uuid::{Uuid, Version};
 
 use crate::domain::{
@@ -24,68 +28,97 @@ const MAX_AHEAD_SECONDS: i64 = 5 * 60;
 /// The hours of older errors are closed.
 const MAX_AGE_SECONDS: i64 = 30 * 24 * 3_600;
 
-/// An error to be logged. Only `endpoint`, `method` and `error_message` must be given.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// An error to be logged. Only `endpoint`, `method` and `errorMessage` must be given.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NewApiError {
     /// The caller's own id: logging it again changes nothing. Made (UUID version 7) when absent;
     /// version 8 is refused, those are names of rows from telemetry.
+    #[schema(pattern = "own id")]
     pub id: Option<Uuid>,
-    /// See [`ApiError::user_id`].
+    /// Whose request failed.
+    #[schema(pattern = "line", max_length = 255)]
     pub user_id: Option<String>,
-    /// See [`ApiError::request_id`].
+    /// The application's own id of the request.
+    #[schema(pattern = "line", max_length = 255)]
     pub request_id: Option<String>,
-    /// See [`ApiError::endpoint`].
+    /// Route template (`/orders/{id}`), RPC method or the like.
+    #[schema(required, pattern = "filled line", max_length = 512)]
     pub endpoint: String,
-    /// See [`ApiError::method`].
+    /// HTTP method, `RPC`, or the like.
+    #[schema(required, pattern = "filled line", max_length = 10)]
     pub method: String,
-    /// See [`ApiError::error_code`].
+    /// Type of the exception, or a code.
+    #[schema(pattern = "line", max_length = 100)]
     pub error_code: Option<String>,
-    /// See [`ApiError::error_message`]; cut at 8 KiB.
+    /// What went wrong; cut at 8 KiB.
+    #[schema(required, pattern = "filled")]
     pub error_message: String,
-    /// See [`ApiError::error_stack`]; cut at 64 KiB.
+    /// Stack trace; cut at 64 KiB.
     pub error_stack: Option<String>,
     /// `error` when absent.
     pub severity: Option<Severity>,
     /// `unknown` when absent.
     pub category: Option<Category>,
-    /// See [`ApiError::status_code`]; 100 to 599.
+    /// The status that the request was answered with.
+    #[schema(minimum = 100, maximum = 599)]
     pub status_code: Option<i32>,
-    /// See [`ApiError::request_body`].
+    /// Any JSON.
     pub request_body: Option<Value>,
-    /// See [`ApiError::request_headers`].
+    /// Any JSON.
     pub request_headers: Option<Value>,
-    /// See [`ApiError::response_body`].
+    /// Any JSON.
     pub response_body: Option<Value>,
-    /// See [`ApiError::external_service`].
+    /// The service that was being called.
+    #[schema(pattern = "line", max_length = 100)]
     pub external_service: Option<String>,
-    /// See [`ApiError::external_error_code`].
+    /// Its own status or error code.
+    #[schema(pattern = "line", max_length = 100)]
     pub external_error_code: Option<String>,
-    /// See [`ApiError::external_error_message`]; cut at 8 KiB.
+    /// Its own message; cut at 8 KiB.
     pub external_error_message: Option<String>,
-    /// See [`ApiError::context`].
+    /// Whatever else is worth knowing.
+    #[schema(value_type = Object)]
     pub context: Map<String, Value>,
     /// At most 32 of at most 100 characters.
+    #[schema(schema_with = tags_schema)]
     pub tags: Vec<String>,
-    /// See [`ApiError::ip_address`].
+    /// The client's address.
+    #[schema(pattern = "line", max_length = 45)]
     pub ip_address: Option<String>,
-    /// See [`ApiError::user_agent`].
+    /// The client's program.
+    #[schema(pattern = "line", max_length = 512)]
     pub user_agent: Option<String>,
     /// When it happened; now when absent. More than 5 minutes ahead or older than 30 days: now,
     /// with what was given in `context.timeClamped`.
     pub created_at: Option<Timestamp>,
     /// `unknown_service` when absent.
+    #[schema(pattern = "filled line", max_length = 512)]
     pub service_name: Option<String>,
-    /// See [`ApiError::service_version`].
+    /// Of the service.
+    #[schema(pattern = "line", max_length = 255)]
     pub service_version: Option<String>,
-    /// See [`ApiError::environment`].
+    /// `production`, `staging`, …
+    #[schema(pattern = "line", max_length = 255)]
     pub environment: Option<String>,
-    /// See [`ApiError::trace_id`].
+    /// The trace it happened in.
     pub trace_id: Option<TraceId>,
-    /// See [`ApiError::span_id`].
+    /// The span it happened in.
     pub span_id: Option<SpanId>,
     /// What kind of failure it is one of, when the application knows better than the rules of detection.
+    #[schema(value_type = Option<String>, pattern = "filled line", max_length = 255)]
     pub fingerprint: Option<Fingerprint>,
+}
+
+fn tags_schema() -> Array {
+    let tag = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("filled line"))
+        .max_length(Some(MAX_TAG_CHARS));
+    ArrayBuilder::new()
+        .items(tag)
+        .max_items(Some(MAX_TAGS))
+        .build()
 }
 
 /// A field that cannot be stored as it is.

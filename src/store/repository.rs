@@ -55,6 +55,9 @@ pub enum RepositoryError {
     /// What was given cannot be stored; nothing was.
     #[error("{}", sentence(.0))]
     Invalid(Vec<InvalidField>),
+    /// The same for several at once: each mistake with the place of the one that it is about.
+    #[error("{}", sentence_of_items(.0))]
+    InvalidItems(Vec<(usize, InvalidField)>),
     /// The change.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -69,6 +72,13 @@ pub enum RepositoryError {
 fn sentence(invalid: &[InvalidField]) -> String {
     let sentences: Vec<_> = invalid.iter().map(InvalidField::to_string).collect();
     sentences.join("; ")
+}
+
+fn sentence_of_items(invalid: &[(usize, InvalidField)]) -> String {
+    let sentences = invalid
+        .iter()
+        .map(|(index, invalid)| format!("[{index}].{invalid}"));
+    sentences.collect::<Vec<_>>().join("; ")
 }
 
 /// An error that was logged.
@@ -123,7 +133,13 @@ impl ApiErrorRepository {
         error: NewApiError,
         now: Timestamp,
     ) -> Result<Logged, RepositoryError> {
-        let mut logged = self.log_errors(vec![error], now).await?;
+        let mut logged = match self.log_errors(vec![error], now).await {
+            Err(RepositoryError::InvalidItems(items)) => {
+                let fields = items.into_iter().map(|(_, field)| field);
+                return Err(RepositoryError::Invalid(fields.collect()));
+            }
+            logged => logged?,
+        };
         let answer = logged
             .pop()
             .ok_or_else(|| WriteError::TryAgain("the writer gave no answer".to_owned()))?;
@@ -133,7 +149,7 @@ impl ApiErrorRepository {
     /// Logs several errors, all or none of them; answers in their order.
     ///
     /// # Errors
-    /// As [`Self::log_error`].
+    /// As [`Self::log_error`], with [`RepositoryError::InvalidItems`] for what is wrong.
     pub async fn log_errors(
         &self,
         errors: Vec<NewApiError>,
@@ -141,14 +157,14 @@ impl ApiErrorRepository {
     ) -> Result<Vec<Logged>, RepositoryError> {
         let mut rows = Vec::with_capacity(errors.len());
         let mut invalid = Vec::new();
-        for error in errors {
+        for (index, error) in errors.into_iter().enumerate() {
             match error.into_row(now, |row| self.writer.fingerprint(row)) {
                 Ok(row) => rows.push(row),
-                Err(fields) => invalid.extend(fields),
+                Err(fields) => invalid.extend(fields.into_iter().map(|field| (index, field))),
             }
         }
         if !invalid.is_empty() {
-            return Err(RepositoryError::Invalid(invalid));
+            return Err(RepositoryError::InvalidItems(invalid));
         }
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -179,6 +195,15 @@ impl ApiErrorRepository {
         valid_page(page)?;
         bounded(filter)?;
         Ok(self.reader.get_errors(filter, page).await?)
+    }
+
+    /// How many errors match.
+    ///
+    /// # Errors
+    /// As [`Self::get_errors`].
+    pub async fn count_errors(&self, filter: &ErrorFilter) -> Result<i64, RepositoryError> {
+        bounded(filter)?;
+        Ok(self.reader.count_errors(filter).await?)
     }
 
     /// One error, soft-deleted or not. The id of a row that turned out to be another's leads to that one.
@@ -215,6 +240,17 @@ impl ApiErrorRepository {
         Ok(self.reader.get_aggregations(filter, page).await?)
     }
 
+    /// How many rows of hours match.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn count_aggregations(
+        &self,
+        filter: &AggregationFilter,
+    ) -> Result<i64, RepositoryError> {
+        Ok(self.reader.count_aggregations(filter).await?)
+    }
+
     /// One page of groups, last seen first.
     ///
     /// # Errors
@@ -226,6 +262,14 @@ impl ApiErrorRepository {
     ) -> Result<Page<ErrorGroup>, RepositoryError> {
         valid_page(page)?;
         Ok(self.reader.get_groups(filter, page).await?)
+    }
+
+    /// How many groups match.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn count_groups(&self, filter: &GroupFilter) -> Result<i64, RepositoryError> {
+        Ok(self.reader.count_groups(filter).await?)
     }
 
     /// One group.
@@ -360,24 +404,10 @@ fn bounded(filter: &ErrorFilter) -> Result<(), RepositoryError> {
 
 /// Refuses a page that cannot be.
 pub(super) fn valid_page(page: &PageRequest) -> Result<(), RepositoryError> {
-    let mut invalid = Vec::new();
-    if !(1..=PageRequest::MAX_LIMIT).contains(&page.limit) {
-        invalid.push(InvalidField {
-            field: "limit",
-            value: page.limit.to_string(),
-            advice: format!("give 1 to {}", PageRequest::MAX_LIMIT),
-        });
-    }
-    if page.offset > 0 && page.after.is_some() {
-        invalid.push(InvalidField {
-            field: "offset",
-            value: page.offset.to_string(),
-            advice: "give an offset or a cursor, not both".to_owned(),
-        });
-    }
-    if invalid.is_empty() {
+    let mistakes = page.mistakes();
+    if mistakes.is_empty() {
         Ok(())
     } else {
-        Err(RepositoryError::Invalid(invalid))
+        Err(RepositoryError::Invalid(mistakes))
     }
 }

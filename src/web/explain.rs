@@ -1,14 +1,14 @@
 //! `GET /api/v1/explain?traceId=…`: what was seen of a trace, and which rows came of it.
 
-use axum::{
-    Json,
-    extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::{WebState, problem::Problem};
+use super::{
+    WebState,
+    problem::{FieldProblem, Problem},
+    query::Asked,
+};
 use crate::{
     detect::{ExplainedPart, explain},
     domain::{Timestamp, TraceId},
@@ -16,72 +16,56 @@ use crate::{
 };
 
 /// What is asked.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Question {
-    trace_id: Option<String>,
+    /// The trace.
+    #[param(required)]
+    trace_id: Option<TraceId>,
 }
 
-/// The answer.
-#[derive(Serialize)]
+/// What was seen of a trace, and what became of it.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+pub(super) struct Explanation {
+    /// The trace.
     trace_id: TraceId,
     /// One for each service that something was seen in.
     parts: Vec<ExplainedPart>,
     /// What this process left out lately of the trace, or of no trace that is known.
-    lately: Vec<Lately>,
+    lately: Vec<LeftOutAt>,
 }
 
-#[derive(Serialize)]
-struct Lately {
+/// What was left out, and when.
+#[derive(Serialize, ToSchema)]
+struct LeftOutAt {
+    /// When.
     at: Timestamp,
     #[serde(flatten)]
     left_out: LeftOut,
 }
 
+/// Why a trace has the rows that it has.
+#[utoipa::path(
+    get, path = "/api/v1/explain", tag = "errors", params(Question),
+    responses((status = 200, description = "What was seen of it.", body = Explanation)),
+)]
 pub(super) async fn show(
     State(state): State<WebState>,
-    question: Result<Query<Question>, QueryRejection>,
-) -> Response {
-    let trace_id = match asked(question) {
-        Ok(trace_id) => trace_id,
-        Err(problem) => return problem.into_response(),
-    };
-    match state.reader.get_trace(trace_id).await {
-        Ok(parts) => {
-            let lately = state.lately.of(trace_id).into_iter();
-            Json(Answer {
-                trace_id,
-                parts: parts.into_iter().map(explain).collect(),
-                lately: lately
-                    .map(|(at, left_out)| Lately { at, left_out })
-                    .collect(),
-            })
-            .into_response()
-        }
-        Err(error) => {
-            tracing::warn!(%error, "a trace could not be read");
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the database could not be read",
-            )
-            .into_response()
-        }
-    }
-}
-
-fn asked(question: Result<Query<Question>, QueryRejection>) -> Result<TraceId, Problem> {
-    let Query(question) = question
-        .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()))?;
-    let text = question.trace_id.ok_or_else(|| {
-        Problem::of_field("traceId", "is missing: give the trace's 32 hex digits")
+    Asked(question): Asked<Question>,
+) -> Result<Json<Explanation>, Problem> {
+    let trace_id = question.trace_id.ok_or_else(|| {
+        let advice = "give the trace's 32 hex digits";
+        Problem::from(vec![FieldProblem::new("traceId", None, advice)])
     })?;
-    TraceId::from_hex(text.as_bytes()).ok_or_else(|| {
-        let shown: String = text.chars().take(64).collect();
-        Problem::of_field(
-            "traceId",
-            format!("is {shown:?}, which is no id of 32 hex digits"),
-        )
-    })
+    let parts = state.api.reader.get_trace(trace_id).await?;
+    let lately = state.lately.of(trace_id).into_iter();
+    Ok(Json(Explanation {
+        trace_id,
+        parts: parts.into_iter().map(explain).collect(),
+        lately: lately
+            .map(|(at, left_out)| LeftOutAt { at, left_out })
+            .collect(),
+    }))
 }

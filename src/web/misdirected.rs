@@ -56,6 +56,7 @@ fn is_telemetry(request: &Request) -> bool {
     let path = request.uri().path();
     let content_type = request.headers().get(header::CONTENT_TYPE);
     request.method() == Method::POST
+        && !super::is_api(path)
         && (path == "/"
             || path.starts_with("/v1/")
             || content_type.is_some_and(|value| value == "application/x-protobuf"))

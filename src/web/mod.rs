@@ -1,11 +1,23 @@
 //! What people and machines ask redspan, on the port of `http.listen`: metrics, health, and a
 //! greeting that says where to look.
 
+mod aggregations;
+mod api;
+mod audit;
+mod body;
+mod cache;
+mod errors;
 mod explain;
+mod fields;
+mod groups;
 mod health;
 mod metrics;
 mod misdirected;
+mod openapi;
+mod path;
 mod problem;
+mod query;
+mod requests;
 
 use std::sync::Arc;
 
@@ -18,10 +30,12 @@ use axum::{
     routing::get,
 };
 
+pub use api::Api;
 pub use health::Readiness;
 pub use misdirected::Misdirected;
+pub use openapi::document;
 
-use crate::{lately::Lately, metrics::Metrics, store::Reader, tokens::Tokens};
+use crate::{lately::Lately, metrics::Metrics, tokens::Tokens};
 
 use problem::Problem;
 
@@ -37,8 +51,8 @@ pub struct WebState {
     pub api_is_closed: bool,
     /// Of which one must be shown to use the API.
     pub api_tokens: Tokens,
-    /// Asked by the API.
-    pub reader: Arc<dyn Reader>,
+    /// What the API asks and changes.
+    pub api: Arc<Api>,
     /// Records that were left out lately.
     pub lately: Arc<Lately>,
     /// Telemetry that arrives here should have gone to another port.
@@ -52,7 +66,7 @@ pub fn router(state: WebState) -> Router {
         .route("/metrics", get(metrics::show))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
-        .route("/api/v1/explain", get(explain::show))
+        .merge(api::router(&state))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(state.clone(), gate))
@@ -68,15 +82,14 @@ const OPEN_PATHS: [&str; 3] = ["/metrics", "/livez", "/readyz"];
 
 /// Closes what everybody on the network could use although nobody said so.
 async fn gate(State(state): State<WebState>, request: Request, next: Next) -> Response {
-    if state.api_is_closed && !OPEN_PATHS.contains(&request.uri().path()) {
-        return plain(
-            StatusCode::FORBIDDEN,
-            "Only /metrics, /livez and /readyz are served here: http.listen is an address that others \
-             can reach. Set auth.api_token (REDSPAN_AUTH_API_TOKEN) to open the rest, or auth = \
-             \"none\" if everybody may.\n",
-        );
+    let path = request.uri().path();
+    if state.api_is_closed && !OPEN_PATHS.contains(&path) {
+        let advice = "only /metrics, /livez and /readyz are served here: http.listen is an address \
+            that others can reach. Set auth.api_token (REDSPAN_AUTH_API_TOKEN) to open the rest, or \
+            auth = \"none\" if everybody may.";
+        return refusal(path, StatusCode::FORBIDDEN, advice);
     }
-    if is_api(request.uri().path()) && !state.api_tokens.admit(request.headers()) {
+    if is_api(path) && !state.api_tokens.admit(request.headers()) {
         let advice =
             "a token is required: send Authorization: Bearer TOKEN with one of auth.api_token";
         let mut response = Problem::new(StatusCode::UNAUTHORIZED, advice).into_response();
@@ -87,6 +100,15 @@ async fn gate(State(state): State<WebState>, request: Request, next: Next) -> Re
         return response;
     }
     next.run(request).await
+}
+
+/// A problem for programs, a sentence for people.
+fn refusal(path: &str, status: StatusCode, sentence: &str) -> Response {
+    if is_api(path) {
+        Problem::new(status, sentence).into_response()
+    } else {
+        plain(status, format!("{sentence}\n"))
+    }
 }
 
 fn is_api(path: &str) -> bool {
@@ -100,27 +122,21 @@ async fn landing() -> Response {
             "redspan ",
             env!("CARGO_PKG_VERSION"),
             "\n\n/metrics   for Prometheus\n/livez     whether the process runs\n/readyz    whether it \
-             takes telemetry, and why not\n/api/v1/explain?traceId=…   what was seen of a \
-             trace, and which rows came of it\n"
+             takes telemetry, and why not\n/api/openapi.json   what programs can ask\n"
         ),
     )
 }
 
 async fn not_found(uri: Uri) -> Response {
-    plain(
-        StatusCode::NOT_FOUND,
-        format!("There is no {}. See / for what is here.\n", uri.path()),
-    )
+    let path = uri.path();
+    let sentence = format!("there is no {path}; see / for what is here");
+    refusal(path, StatusCode::NOT_FOUND, &sentence)
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Response {
-    plain(
-        StatusCode::METHOD_NOT_ALLOWED,
-        format!(
-            "{} cannot be asked with {method}, only with GET.\n",
-            uri.path()
-        ),
-    )
+    let path = uri.path();
+    let sentence = format!("{path} cannot be asked with {method}; see Allow");
+    refusal(path, StatusCode::METHOD_NOT_ALLOWED, &sentence)
 }
 
 /// An answer for people; never cached, never taken for anything but text.

@@ -1,6 +1,6 @@
 //! What the port for people and Prometheus answers.
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
 
 use axum::{body::Body, http::HeaderMap};
 use http_body_util::BodyExt;
@@ -9,7 +9,13 @@ use hyper_util::service::TowerToHyperService;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store;
+use crate::{
+    commit::{
+        Writer, WriterParts, WriterSettings,
+        plan::{HourlyLabelSets, UserHasher},
+    },
+    store::{self, ApiErrorRepository},
+};
 
 async fn state(folder: &TempDir) -> WebState {
     WebState {
@@ -17,18 +23,38 @@ async fn state(folder: &TempDir) -> WebState {
         readiness: Readiness::default(),
         api_is_closed: false,
         api_tokens: Tokens::default(),
-        reader: empty_ledger(folder).await,
+        api: Arc::new(empty_api(folder).await),
         lately: Arc::default(),
         misdirected: Arc::new(Misdirected::new(4_318)),
     }
 }
 
-async fn empty_ledger(folder: &TempDir) -> Arc<dyn Reader> {
+/// Over an empty ledger, with a writer that has ended.
+async fn empty_api(folder: &TempDir) -> Api {
     let settings = store::DatabaseSettings {
         url: format!("sqlite://{}", folder.path().join("redspan.db").display()),
         ..store::DatabaseSettings::default()
     };
-    store::connect(&settings).await.unwrap() as Arc<dyn Reader>
+    let store = store::connect(&settings).await.unwrap();
+    let reader = Arc::clone(&store) as Arc<dyn store::Reader>;
+    let parts = WriterParts {
+        users: UserHasher::new(store.user_hash_key()),
+        store,
+        metrics: Arc::new(Metrics::new(2_000)),
+        open: Arc::default(),
+        error_labels: HourlyLabelSets::default(),
+        request_labels: HourlyLabelSets::default(),
+    };
+    let settings = WriterSettings {
+        name: "here".to_owned(),
+        queue_bytes: 1 << 20,
+        attempt_timeout: None,
+        answer_timeout: Duration::from_secs(10),
+        ledger: Duration::from_hours(6),
+    };
+    let (_, queue) = Writer::new(parts, settings);
+    let errors = ApiErrorRepository::new(Arc::clone(&reader), Arc::new(queue));
+    Api::new(reader, errors)
 }
 
 async fn ask(state: &WebState, request: &str) -> (StatusCode, HeaderMap, Vec<u8>) {

@@ -146,9 +146,9 @@ fn a_bad_question_is_answered_with_what_is_wrong_and_a_token_is_asked_for() {
         ("", "traceId is missing"),
         (
             "?traceId=xyz",
-            "traceId is \"xyz\", which is no id of 32 hex digits",
+            "traceId is xyz: give the hex digits of 16 bytes that are not all zero",
         ),
-        ("?traceid=1", "unknown field `traceid`"),
+        ("?traceid=1", "there is no such field: give one of traceId"),
     ] {
         let (status, problem) = ask(&program, query);
         assert_eq!((status, &problem["status"]), (400, &json!(400)));

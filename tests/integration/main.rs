@@ -1,5 +1,6 @@
 //! The integration tests.
 
+mod api;
 mod apps;
 mod checker;
 mod cli;

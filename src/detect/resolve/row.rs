@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::detect::{SightingOutcome, row::FINGERPRINT_BASIS};
 use crate::domain::{
@@ -39,7 +40,7 @@ pub struct Origin {
 }
 
 /// How a failure ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It failed whatever it happened in.

@@ -12,7 +12,7 @@ use super::{
     dialect::Dialect,
     dialect::Limit,
     end, into_page,
-    matching::newest_first,
+    matching::{matching, newest_first},
     rows::{ERROR_COLUMNS, api_error},
     statement::Statement,
 };
@@ -73,6 +73,16 @@ impl<DB: Dialect> SqlReader<DB> {
             items: found.items.into_iter().map(|(_, id)| id).collect(),
             next: found.next,
         })
+    }
+
+    /// See [`crate::store::Reader::count_errors`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn count_errors(&self, filter: &ErrorFilter) -> Result<i64, StoreError> {
+        let mut statement = Statement::<DB>::new("SELECT COUNT(*) AS total FROM api_errors");
+        matching(&mut statement, filter);
+        self.count(statement, "counting errors").await
     }
 
     /// See [`crate::store::Reader::get_error_by_id`].

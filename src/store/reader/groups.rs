@@ -29,12 +29,8 @@ impl<DB: Dialect> SqlReader<DB> {
     ) -> Result<Page<ErrorGroup>, StoreError> {
         const DURING: &str = "reading groups";
         let mut statement = Statement::<DB>::new("SELECT ");
-        statement
-            .push(GROUP_COLUMNS)
-            .push(" FROM error_groups WHERE TRUE")
-            .when(" AND status = ", filter.status)
-            .when_text(" AND service_name = ", filter.service_name.as_deref())
-            .when(" AND last_seen_at >= ", filter.since);
+        statement.push(GROUP_COLUMNS).push(" FROM error_groups");
+        matching_groups(&mut statement, filter);
         if let Some(after) = &page.after {
             statement
                 .with(" AND (last_seen_at, fingerprint) < (", after.at)
@@ -54,6 +50,16 @@ impl<DB: Dialect> SqlReader<DB> {
             at: group.last_seen_at,
             id: group.fingerprint.0.clone(),
         }))
+    }
+
+    /// See [`crate::store::Reader::count_groups`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn count_groups(&self, filter: &GroupFilter) -> Result<i64, StoreError> {
+        let mut statement = Statement::<DB>::new("SELECT COUNT(*) AS total FROM error_groups");
+        matching_groups(&mut statement, filter);
+        self.count(statement, "counting groups").await
     }
 
     /// See [`crate::store::Reader::get_group`].
@@ -134,6 +140,14 @@ impl<DB: Dialect> SqlReader<DB> {
             id: group.fingerprint.0.clone(),
         }))
     }
+}
+
+fn matching_groups<DB: Dialect>(statement: &mut Statement<DB>, filter: &GroupFilter) {
+    statement
+        .push(" WHERE TRUE")
+        .when(" AND status = ", filter.status)
+        .when_text(" AND service_name = ", filter.service_name.as_deref())
+        .when(" AND last_seen_at >= ", filter.since);
 }
 
 fn grouped_errors<DB: Dialect>(row: &DB::Row) -> Result<GroupedErrors, sqlx::Error> {

@@ -28,25 +28,8 @@ impl<DB: Dialect> SqlReader<DB> {
         let mut statement = Statement::<DB>::new("SELECT ");
         statement
             .push(AGGREGATION_COLUMNS)
-            .push(" FROM error_aggregations WHERE TRUE")
-            .when(" AND hour_bucket >= ", filter.from)
-            .when(" AND hour_bucket < ", filter.to)
-            .when_text(" AND service_name = ", filter.service_name.as_deref())
-            .when_text(" AND endpoint = ", filter.endpoint.as_deref())
-            .when_one_of_words(
-                " AND severity IN (",
-                DB::SEVERITY,
-                filter.severity.as_slice(),
-            )
-            .when_one_of_words(
-                " AND category IN (",
-                DB::CATEGORY,
-                filter.category.as_slice(),
-            )
-            .when_text(
-                " AND external_service = ",
-                filter.external_service.as_deref(),
-            );
+            .push(" FROM error_aggregations");
+        matching(&mut statement, filter);
         if let Some(after) = &page.after {
             statement
                 .with(" AND (hour_bucket, id) < (", after.at)
@@ -66,6 +49,17 @@ impl<DB: Dialect> SqlReader<DB> {
             at: hour.hour_bucket.start(),
             id: hour.id.to_string(),
         }))
+    }
+
+    /// See [`crate::store::Reader::count_aggregations`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn count_aggregations(&self, filter: &AggregationFilter) -> Result<i64, StoreError> {
+        let mut statement =
+            Statement::<DB>::new("SELECT COUNT(*) AS total FROM error_aggregations");
+        matching(&mut statement, filter);
+        self.count(statement, "counting hours").await
     }
 
     /// See [`crate::store::Reader::error_label_sets`].
@@ -160,4 +154,27 @@ impl<DB: Dialect> SqlReader<DB> {
         end(snapshot).await;
         Ok(hours.into_iter().next())
     }
+}
+
+fn matching<DB: Dialect>(statement: &mut Statement<DB>, filter: &AggregationFilter) {
+    statement
+        .push(" WHERE TRUE")
+        .when(" AND hour_bucket >= ", filter.from)
+        .when(" AND hour_bucket < ", filter.to)
+        .when_text(" AND service_name = ", filter.service_name.as_deref())
+        .when_text(" AND endpoint = ", filter.endpoint.as_deref())
+        .when_one_of_words(
+            " AND severity IN (",
+            DB::SEVERITY,
+            filter.severity.as_slice(),
+        )
+        .when_one_of_words(
+            " AND category IN (",
+            DB::CATEGORY,
+            filter.category.as_slice(),
+        )
+        .when_text(
+            " AND external_service = ",
+            filter.external_service.as_deref(),
+        );
 }

@@ -1,6 +1,7 @@
 //! Everybody's side of the store: questions, never changes. Written once, for whichever database
 //! speaks the shared dialect.
 
+mod audit;
 mod dialect;
 mod errors;
 mod figures;
@@ -9,12 +10,15 @@ mod holding;
 mod hours;
 mod matching;
 pub(super) mod pipelines;
+mod requests;
 pub(super) mod rows;
 mod statement;
 mod traces;
 mod verify;
 
+pub use audit::AuditRecord;
 pub use dialect::Dialect;
+pub use requests::RequestHour;
 pub use statement::{Statement, as_stored};
 
 pub(in crate::store) use errors::MAX_REDIRECTS;
@@ -32,8 +36,8 @@ use crate::domain::{
 };
 
 use super::{
-    AggregationFilter, Cursor, ErrorFilter, ErrorStats, GroupFilter, GroupedErrors, HourErrors,
-    LabelSets, Page, PageRequest, Reader, StoreError, Verification,
+    AggregationFilter, AuditFilter, Cursor, ErrorFilter, ErrorStats, GroupFilter, GroupedErrors,
+    HourErrors, LabelSets, Page, PageRequest, Reader, RequestFilter, StoreError, Verification,
 };
 
 /// Reads from one database. Every method sees one state of it.
@@ -106,6 +110,10 @@ impl<T: ReadsSql> Reader for T {
         self.reader().get_matching_ids(filter, page).await
     }
 
+    async fn count_errors(&self, filter: &ErrorFilter) -> Result<i64, StoreError> {
+        self.reader().count_errors(filter).await
+    }
+
     async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError> {
         self.reader().get_error_by_id(id).await
     }
@@ -176,12 +184,44 @@ impl<T: ReadsSql> Reader for T {
         self.reader().get_aggregations(filter, page).await
     }
 
+    async fn count_aggregations(&self, filter: &AggregationFilter) -> Result<i64, StoreError> {
+        self.reader().count_aggregations(filter).await
+    }
+
     async fn get_groups(
         &self,
         filter: &GroupFilter,
         page: &PageRequest,
     ) -> Result<Page<ErrorGroup>, StoreError> {
         self.reader().get_groups(filter, page).await
+    }
+
+    async fn count_groups(&self, filter: &GroupFilter) -> Result<i64, StoreError> {
+        self.reader().count_groups(filter).await
+    }
+
+    async fn get_requests(
+        &self,
+        filter: &RequestFilter,
+        page: &PageRequest,
+    ) -> Result<Page<RequestHour>, StoreError> {
+        self.reader().get_requests(filter, page).await
+    }
+
+    async fn count_requests(&self, filter: &RequestFilter) -> Result<i64, StoreError> {
+        self.reader().count_requests(filter).await
+    }
+
+    async fn get_audit(
+        &self,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> Result<Page<AuditRecord>, StoreError> {
+        self.reader().get_audit(filter, page).await
+    }
+
+    async fn count_audit(&self, filter: &AuditFilter) -> Result<i64, StoreError> {
+        self.reader().count_audit(filter).await
     }
 
     async fn verify_aggregations(
@@ -231,6 +271,21 @@ impl<DB: Dialect> SqlReader<DB> {
         DB::snapshot(&self.pool, self.limit.unwrap_or(limit))
             .await
             .map_err(|error| StoreError::of(during, error))
+    }
+
+    /// The one number that a statement answers, as `total`.
+    async fn count(
+        &self,
+        statement: Statement<DB>,
+        during: &'static str,
+    ) -> Result<i64, StoreError> {
+        let mut snapshot = self.snapshot(Limit::Page, during).await?;
+        let totals = statement
+            .all(&mut snapshot, |row| DB::get(row, "total"))
+            .await
+            .map_err(|error| StoreError::of(during, error))?;
+        end(snapshot).await;
+        Ok(totals.into_iter().next().unwrap_or_default())
     }
 }
 

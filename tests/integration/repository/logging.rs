@@ -97,10 +97,11 @@ fn a_batch_with_a_bad_error_stores_none_and_names_the_field() {
             .errors
             .log_errors(vec![new_error(), bad], world.now)
             .await;
-        let Err(RepositoryError::Invalid(fields)) = refused else {
+        let Err(RepositoryError::InvalidItems(items)) = refused else {
             panic!("{refused:?}");
         };
-        assert_eq!(fields[0].field, "method");
+        let (index, invalid) = &items[0];
+        assert_eq!((*index, invalid.field), (1, "method"));
         assert_eq!(world.all(&ErrorFilter::default()).await, []);
         world.end().await;
     });

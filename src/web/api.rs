@@ -1,0 +1,138 @@
+//! The JSON API: its routes, what they share, and how much of it goes on at once.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Serialize;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    WebState, aggregations, audit, body::MAX_BODY_BYTES, cache::Cache, errors, explain, groups,
+    openapi, problem::Problem, requests,
+};
+use crate::store::{ApiErrorRepository, Reader};
+
+/// Questions that are asked of the database at once. Its readers are more: ingest on a shared
+/// database has to ask, too, and never waits behind the API.
+const READING_AT_ONCE: usize = 2;
+
+/// Changes under way at once. They wait for their COMMIT, many in one.
+const CHANGING_AT_ONCE: usize = 64;
+
+/// How long a request waits for its turn.
+const MAX_WAIT: Duration = Duration::from_secs(3);
+
+/// What the routes of the API ask.
+pub struct Api {
+    pub(super) reader: Arc<dyn Reader>,
+    pub(super) errors: ApiErrorRepository,
+    cache: Cache,
+    reading: Semaphore,
+    changing: Semaphore,
+}
+
+impl Api {
+    /// Asks `reader`, and reads and changes through the repositories.
+    #[must_use]
+    pub fn new(reader: Arc<dyn Reader>, errors: ApiErrorRepository) -> Self {
+        Self {
+            reader,
+            errors,
+            cache: Cache::default(),
+            reading: Semaphore::new(READING_AT_ONCE),
+            changing: Semaphore::new(CHANGING_AT_ONCE),
+        }
+    }
+
+    /// The answer to the question of this address, at most a moment old.
+    pub(super) async fn kept<T: Serialize>(
+        &self,
+        address: &Uri,
+        ask: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<Response, Problem> {
+        let ask = async {
+            let answer = serde_json::to_vec(&ask.await?);
+            answer.map(Into::into).map_err(|error| {
+                tracing::error!(%error, "an answer could not be written");
+                Problem::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the answer could not be written",
+                )
+            })
+        };
+        let question = address.to_string();
+        let answer = self.cache.answer(question, Instant::now(), ask).await?;
+        let kind = [(header::CONTENT_TYPE, "application/json")];
+        Ok((kind, answer).into_response())
+    }
+}
+
+/// The routes, with what describes them.
+pub(super) fn documented() -> OpenApiRouter<WebState> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(errors::list, errors::log))
+        .routes(routes!(errors::log_batch))
+        .routes(routes!(errors::stats))
+        .routes(routes!(errors::show))
+        .routes(routes!(aggregations::list))
+        .routes(routes!(groups::list))
+        .routes(routes!(groups::show))
+        .routes(routes!(requests::list))
+        .routes(routes!(audit::list))
+        .routes(routes!(explain::show))
+}
+
+/// Everything below `/api/`.
+pub(super) fn router(state: &WebState) -> Router<WebState> {
+    Router::from(documented())
+        .route("/api/openapi.json", get(document))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state.api),
+            in_turn,
+        ))
+}
+
+async fn document() -> impl IntoResponse {
+    Json(openapi::document())
+}
+
+/// Lets only so many requests in at once.
+async fn in_turn(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
+    let turns = if is_reading {
+        &api.reading
+    } else {
+        &api.changing
+    };
+    let Ok(Ok(_turn)) = timeout(MAX_WAIT, turns.acquire()).await else {
+        return Problem::try_again("too many requests are under way: try again").into_response();
+    };
+    // Also when nobody waits for the answer any more: the change may be made all the same.
+    let _forget = (!is_reading).then(|| ForgetAtEnd(&api.cache));
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let no_sniffing = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, no_sniffing);
+    response
+}
+
+/// Makes kept answers old when it goes.
+struct ForgetAtEnd<'c>(&'c Cache);
+
+impl Drop for ForgetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.forget();
+    }
+}

@@ -1,0 +1,169 @@
+//! `/api/v1/errors`.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderName, StatusCode, Uri, header},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{
+    WebState,
+    body::{Sent, read_part},
+    path::InPath,
+    problem::{FieldProblem, Problem},
+    query::{Asked, List, Listing, PageQuery},
+};
+use crate::{
+    clock,
+    domain::{ApiError, ErrorId},
+    store::{ErrorFilter, ErrorStats, Logged, NewApiError},
+};
+
+/// Errors that are logged together at most.
+const MAX_BATCH: usize = 500;
+
+/// Errors, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/errors", tag = "errors", params(ErrorFilter, PageQuery),
+    responses((status = 200, description = "One page of them.", body = List<ApiError>)),
+)]
+pub(super) async fn list(
+    State(state): State<WebState>,
+    asked: Listing<ErrorFilter>,
+) -> Result<Json<List<ApiError>>, Problem> {
+    let errors = &state.api.errors;
+    let page = errors.get_errors(&asked.filter, &asked.page);
+    let count = errors.count_errors(&asked.filter);
+    Ok(Json(asked.answer(page, count).await?))
+}
+
+/// Logs one error. With an `id` of the caller's it may be sent again: it is stored and counted once.
+#[utoipa::path(
+    post, path = "/api/v1/errors", tag = "errors", request_body = NewApiError,
+    responses(
+        (
+            status = 201, description = "Stored: the row.", body = ApiError,
+            headers(("Location" = String, description = "Where the row is.")),
+        ),
+        (status = 200, description = "It was there already: the row that was.", body = ApiError),
+    ),
+)]
+pub(super) async fn log(
+    State(state): State<WebState>,
+    Sent(error): Sent<NewApiError>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ApiError>), Problem> {
+    let Logged { error, is_new } = state.api.errors.log_error(error, clock::now()).await?;
+    let location = format!("/api/v1/errors/{}", error.id);
+    Ok((
+        created_if(is_new),
+        [(header::LOCATION, location)],
+        Json(error),
+    ))
+}
+
+/// Errors to be logged together.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct NewErrors {
+    /// At most 500.
+    #[schema(value_type = Vec<NewApiError>, required, min_items = 1, max_items = 500)]
+    errors: Vec<Value>,
+}
+
+/// What became of errors that were logged together.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LoggedErrors {
+    /// In the order of the errors.
+    items: Vec<LoggedError>,
+}
+
+/// What became of one of them.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct LoggedError {
+    /// Whether it was stored now; otherwise its id was there already.
+    is_new: bool,
+    /// The row.
+    error: ApiError,
+}
+
+/// Logs several errors, all of them or none.
+#[utoipa::path(
+    post, path = "/api/v1/errors/batch", tag = "errors", request_body = NewErrors,
+    responses(
+        (status = 201, description = "Stored, at least one of them.", body = LoggedErrors),
+        (status = 200, description = "All of them were there already.", body = LoggedErrors),
+    ),
+)]
+pub(super) async fn log_batch(
+    State(state): State<WebState>,
+    Sent(sent): Sent<NewErrors>,
+) -> Result<(StatusCode, Json<LoggedErrors>), Problem> {
+    let number = sent.errors.len();
+    if !(1..=MAX_BATCH).contains(&number) {
+        let advice = format!("give 1 to {MAX_BATCH} errors");
+        let value = format!("{number} errors");
+        return Err(vec![FieldProblem::new("errors", Some(&value), advice)].into());
+    }
+    let mut errors = Vec::with_capacity(number);
+    let mut mistakes = Vec::new();
+    for (index, error) in sent.errors.into_iter().enumerate() {
+        match read_part(error, &format!("errors[{index}]")) {
+            Ok(error) => errors.push(error),
+            Err(wrong) => mistakes.extend(wrong),
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(mistakes.into());
+    }
+    let logged = state.api.errors.log_errors(errors, clock::now()).await;
+    let logged = logged.map_err(|error| Problem::of_items("errors", error))?;
+    let items: Vec<LoggedError> = (logged.into_iter())
+        .map(|Logged { error, is_new }| LoggedError { is_new, error })
+        .collect();
+    let is_new = items.iter().any(|item| item.is_new);
+    Ok((created_if(is_new), Json(LoggedErrors { items })))
+}
+
+/// One error, soft-deleted or not.
+///
+/// The id of a row that turned out to be another's leads to that one.
+#[utoipa::path(
+    get, path = "/api/v1/errors/{id}", tag = "errors",
+    params(("id" = ErrorId, Path, description = "The error's id.")),
+    responses((status = 200, description = "The row.", body = ApiError)),
+)]
+pub(super) async fn show(
+    State(state): State<WebState>,
+    InPath(id): InPath<ErrorId>,
+) -> Result<Json<ApiError>, Problem> {
+    let error = state.api.errors.get_error_by_id(id).await?;
+    let error = error.ok_or_else(|| Problem::not_found("error", &id.to_string()))?;
+    Ok(Json(error))
+}
+
+/// Figures over the errors that match, at most two seconds old.
+#[utoipa::path(
+    get, path = "/api/v1/errors/stats", tag = "errors", params(ErrorFilter),
+    responses((status = 200, description = "The figures.", body = ErrorStats)),
+)]
+pub(super) async fn stats(
+    State(state): State<WebState>,
+    address: Uri,
+    Asked(filter): Asked<ErrorFilter>,
+) -> Result<axum::response::Response, Problem> {
+    let ask = async { Ok(state.api.errors.get_error_stats(&filter).await?) };
+    state.api.kept(&address, ask).await
+}
+
+fn created_if(is_new: bool) -> StatusCode {
+    if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    }
+}
