@@ -94,7 +94,7 @@ pub async fn serve(
         api_tokens: (config.auth.api_token.iter())
             .map(config::Secret::expose)
             .collect(),
-        api: Arc::new(web::Api::new(Arc::clone(&store) as _, errors.clone())),
+        api: open_api(&store, &errors, &pipelines),
         lately: Arc::clone(&lately),
         misdirected: Arc::new(web::Misdirected::new(addresses.otlp_http.port())),
     };
@@ -179,6 +179,16 @@ fn repositories(
     let errors = store::ApiErrorRepository::new(Arc::clone(store) as _, Arc::clone(&queue) as _);
     let pipelines = store::GenerationPipelineRepository::new(Arc::clone(store) as _, queue);
     (errors, pipelines)
+}
+
+/// What the JSON API asks and changes.
+fn open_api(
+    store: &SharedStore,
+    errors: &store::ApiErrorRepository,
+    pipelines: &store::GenerationPipelineRepository,
+) -> Arc<web::Api> {
+    let reader = Arc::clone(store) as _;
+    Arc::new(web::Api::new(reader, errors.clone(), pipelines.clone()))
 }
 
 /// Opens the ledger, does some work with a writer of this name, and closes it when all is written.

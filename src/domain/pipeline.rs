@@ -4,13 +4,15 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{PipelineStatus, StageStatus, Timestamp, TraceId};
 
 /// The name of a run: the caller's own, or made. 1 to 255 characters, none of them a control
 /// character.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 255, pattern = "line")]
 pub struct PipelineId(String);
 
 /// A text that cannot be the id of a run.
@@ -66,7 +68,7 @@ impl fmt::Display for PipelineId {
 }
 
 /// One row of `generation_pipelines`. Field for field the table's columns.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pipeline {
     /// Primary key.
@@ -118,7 +120,7 @@ pub struct Pipeline {
 }
 
 /// One row of `pipeline_stages`. Field for field the table's columns.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
     /// Whose stage it is.
@@ -152,7 +154,7 @@ pub struct Stage {
 }
 
 /// A run and its stages, in their order.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PipelineWithStages {
     /// The run.

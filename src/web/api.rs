@@ -19,9 +19,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     WebState, aggregations, audit, body::MAX_BODY_BYTES, cache::Cache, errors, explain, groups,
-    openapi, problem::Problem, requests,
+    openapi, pipelines, problem::Problem, requests,
 };
-use crate::store::{ApiErrorRepository, Reader};
+use crate::store::{ApiErrorRepository, GenerationPipelineRepository, Reader};
 
 /// Questions that are asked of the database at once. Its readers are more: ingest on a shared
 /// database has to ask, too, and never waits behind the API.
@@ -37,6 +37,7 @@ const MAX_WAIT: Duration = Duration::from_secs(3);
 pub struct Api {
     pub(super) reader: Arc<dyn Reader>,
     pub(super) errors: ApiErrorRepository,
+    pub(super) pipelines: GenerationPipelineRepository,
     cache: Cache,
     reading: Semaphore,
     changing: Semaphore,
@@ -45,10 +46,15 @@ pub struct Api {
 impl Api {
     /// Asks `reader`, and reads and changes through the repositories.
     #[must_use]
-    pub fn new(reader: Arc<dyn Reader>, errors: ApiErrorRepository) -> Self {
+    pub fn new(
+        reader: Arc<dyn Reader>,
+        errors: ApiErrorRepository,
+        pipelines: GenerationPipelineRepository,
+    ) -> Self {
         Self {
             reader,
             errors,
+            pipelines,
             cache: Cache::default(),
             reading: Semaphore::new(READING_AT_ONCE),
             changing: Semaphore::new(CHANGING_AT_ONCE),
@@ -89,6 +95,19 @@ pub(super) fn documented() -> OpenApiRouter<WebState> {
         .routes(routes!(groups::list))
         .routes(routes!(groups::show))
         .routes(routes!(requests::list))
+        .routes(routes!(pipelines::list, pipelines::create))
+        .routes(routes!(pipelines::create_batch))
+        .routes(routes!(pipelines::stats))
+        .routes(routes!(pipelines::cleanup))
+        .routes(routes!(
+            pipelines::show,
+            pipelines::change,
+            pipelines::delete
+        ))
+        .routes(routes!(pipelines::change_progress))
+        .routes(routes!(pipelines::change_status))
+        .routes(routes!(pipelines::change_stage))
+        .routes(routes!(pipelines::restore))
         .routes(routes!(audit::list))
         .routes(routes!(explain::show))
 }

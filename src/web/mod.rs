@@ -1,6 +1,7 @@
 //! What people and machines ask redspan, on the port of `http.listen`: metrics, health, and a
 //! greeting that says where to look.
 
+mod actor;
 mod aggregations;
 mod api;
 mod audit;
@@ -15,6 +16,7 @@ mod metrics;
 mod misdirected;
 mod openapi;
 mod path;
+mod pipelines;
 mod problem;
 mod query;
 mod requests;

@@ -13,14 +13,15 @@ use super::{api, problem::Problem};
 #[openapi(
     info(
         title = "redspan",
-        description = "Errors of applications, their hours and groups, and the requests among which \
-            they happened. Times are RFC 3339 in UTC. What is wrong with a question is said as a \
+        description = "Errors of applications, their hours and groups, the requests among which \
+            they happened, and runs of pipelines. Times are RFC 3339 in UTC. What is wrong with a question is said as a \
             problem (RFC 9457) that names each field.",
     ),
     tags(
         (name = "errors", description = "Errors, and the hours in which they are counted."),
         (name = "groups", description = "Kinds of failure."),
         (name = "requests", description = "Requests, whether they failed or not."),
+        (name = "pipelines", description = "Runs of pipelines and their stages."),
         (name = "audit", description = "Who changed what."),
     ),
     components(schemas(Problem)),

@@ -4,10 +4,11 @@ use axum::{
     extract::{FromRequestParts, RawPathParams},
     http::{StatusCode, request::Parts},
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::problem::{FieldProblem, Problem};
-use crate::domain::{ErrorId, Fingerprint};
+use crate::domain::{ErrorId, Fingerprint, PipelineId};
 
 /// Names something that is asked for by its path.
 pub(super) trait PathName: Sized {
@@ -35,6 +36,27 @@ impl PathName for Fingerprint {
     }
 }
 
+impl PathName for PipelineId {
+    const ADVICE: &'static str = "give 1 to 255 characters without control characters";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+/// The name of a stage; whoever changes the stage says what is wrong with it.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 100, pattern = "filled line")]
+pub(super) struct StageName(pub String);
+
+impl PathName for StageName {
+    const ADVICE: &'static str = "give a name";
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+}
+
 /// The last name in the path.
 pub(super) struct InPath<T>(pub T);
 
@@ -42,16 +64,39 @@ impl<S: Send + Sync, T: PathName> FromRequestParts<S> for InPath<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let names = RawPathParams::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the path is no UTF-8"))?;
-        let Some((name, text)) = names.iter().last() else {
-            let detail = "the path names nothing";
-            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
-        };
-        match T::parse(text) {
-            Some(found) => Ok(Self(found)),
-            None => Err(vec![FieldProblem::new(name, Some(text), T::ADVICE)].into()),
-        }
+        let names = names(parts, state).await?;
+        let (name, text) = names.iter().last().ok_or_else(unnamed)?;
+        parsed(name, text).map(Self)
     }
+}
+
+/// The first two names in the path.
+pub(super) struct InPathTwo<T, U>(pub T, pub U);
+
+impl<S: Send + Sync, T: PathName, U: PathName> FromRequestParts<S> for InPathTwo<T, U> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let names = names(parts, state).await?;
+        let mut names = names.iter();
+        let (Some((outer, outer_text)), Some((inner, inner_text))) = (names.next(), names.next())
+        else {
+            return Err(unnamed());
+        };
+        Ok(Self(parsed(outer, outer_text)?, parsed(inner, inner_text)?))
+    }
+}
+
+async fn names<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<RawPathParams, Problem> {
+    RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the path is no UTF-8"))
+}
+
+fn unnamed() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "the path names nothing")
+}
+
+fn parsed<T: PathName>(name: &str, text: &str) -> Result<T, Problem> {
+    T::parse(text).ok_or_else(|| vec![FieldProblem::new(name, Some(text), T::ADVICE)].into())
 }

@@ -31,14 +31,17 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// One page of what matches a filter.
-pub(super) struct Listing<F> {
+/// Items on a page of most lists when nobody says how many.
+const USUAL_LIMIT: u32 = 100;
+
+/// One page of what matches a filter, of `LIMIT` items when nobody says how many.
+pub(super) struct Listing<F, const LIMIT: u32 = USUAL_LIMIT> {
     pub(super) filter: F,
     pub(super) page: PageRequest,
     with_total: bool,
 }
 
-impl<F> Listing<F> {
+impl<F, const LIMIT: u32> Listing<F, LIMIT> {
     /// The answer, from the page and, when that is asked for, from how many match.
     pub(super) async fn answer<T, E>(
         &self,
@@ -75,7 +78,7 @@ pub(super) struct List<T> {
     total: Option<i64>,
 }
 
-impl<S: Sync, F: DeserializeOwned> FromRequestParts<S> for Listing<F> {
+impl<S: Sync, F: DeserializeOwned, const LIMIT: u32> FromRequestParts<S> for Listing<F, LIMIT> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
@@ -88,7 +91,7 @@ impl<S: Sync, F: DeserializeOwned> FromRequestParts<S> for Listing<F> {
         let filter = take_beside(Parameters(of_filter), names, &mut mistakes);
         let page: Option<PageQuery> = take(Parameters(of_page), &mut mistakes);
         let with_total = page.as_ref().is_some_and(|page| page.with_total);
-        let page = page.map(PageRequest::from);
+        let page = page.map(|page| page.request(LIMIT));
         let limits = page.iter().flat_map(PageRequest::mistakes);
         mistakes.extend(limits.map(FieldProblem::from));
         match (filter, page) {
@@ -107,8 +110,8 @@ impl<S: Sync, F: DeserializeOwned> FromRequestParts<S> for Listing<F> {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// Items on the page.
-    #[param(minimum = 1, maximum = 500, default = 100)]
+    /// Items on the page: 100 when absent, of runs 50.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// Items to skip; further on goes only the cursor. Not with a cursor.
     #[param(maximum = 10_000, default = 0)]
@@ -120,12 +123,12 @@ pub(super) struct PageQuery {
     with_total: bool,
 }
 
-impl From<PageQuery> for PageRequest {
-    fn from(query: PageQuery) -> Self {
-        Self {
-            limit: query.limit.unwrap_or(Self::default().limit),
-            offset: query.offset.unwrap_or(0),
-            after: query.cursor,
+impl PageQuery {
+    fn request(self, usual_limit: u32) -> PageRequest {
+        PageRequest {
+            limit: self.limit.unwrap_or(usual_limit),
+            offset: self.offset.unwrap_or(0),
+            after: self.cursor,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         Writer, WriterParts, WriterSettings,
         plan::{HourlyLabelSets, UserHasher},
     },
-    store::{self, ApiErrorRepository},
+    store::{self, ApiErrorRepository, GenerationPipelineRepository},
 };
 
 async fn state(folder: &TempDir) -> WebState {
@@ -53,8 +53,10 @@ async fn empty_api(folder: &TempDir) -> Api {
         ledger: Duration::from_hours(6),
     };
     let (_, queue) = Writer::new(parts, settings);
-    let errors = ApiErrorRepository::new(Arc::clone(&reader), Arc::new(queue));
-    Api::new(reader, errors)
+    let queue = Arc::new(queue);
+    let errors = ApiErrorRepository::new(Arc::clone(&reader), Arc::clone(&queue) as _);
+    let pipelines = GenerationPipelineRepository::new(Arc::clone(&reader) as _, queue);
+    Api::new(reader, errors, pipelines)
 }
 
 async fn ask(state: &WebState, request: &str) -> (StatusCode, HeaderMap, Vec<u8>) {

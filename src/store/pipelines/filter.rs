@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::{PipelineStatus, Timestamp};
 
 /// Which runs. Empty matches all that are not soft-deleted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
 pub struct PipelineFilter {
-    /// Equal to.
+    /// Of this user.
     pub user_id: Option<String>,
-    /// Equal to.
+    /// Of this asset.
     pub asset_id: Option<String>,
-    /// One of; empty for any.
+    /// One of these, with commas between them or each by itself; none for any.
     pub status: Vec<PipelineStatus>,
-    /// Equal to.
+    /// That wait for this task.
     pub meshy_task_id: Option<String>,
-    /// Equal to.
+    /// Of this kind.
     pub name: Option<String>,
     /// Created at or after.
     pub from: Option<Timestamp>,
@@ -29,7 +32,7 @@ pub struct PipelineFilter {
 
 /// `get_statistics`. Durations are of finished runs that were at work: from the first work to the
 /// end, however it was.
-#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PipelineStatistics {
     /// Runs that match.

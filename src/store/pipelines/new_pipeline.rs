@@ -1,7 +1,11 @@
 //! A run that application code creates, with its stages: checked in one place, then rows.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::{
+    ToSchema,
+    openapi::schema::{ObjectBuilder, SchemaType, Type},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -24,56 +28,84 @@ const UNKNOWN_SERVICE: &str = "unknown_service";
 pub(super) const MAX_NAME_CHARS: usize = 100;
 
 /// A run to be created. Only `config` must be given.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NewPipeline {
     /// The caller's own id: creating the same again changes nothing. Made (UUID version 7) when
     /// absent.
+    #[schema(pattern = "line", min_length = 1, max_length = 255)]
     pub id: Option<String>,
-    /// See [`Pipeline::user_id`].
+    /// For whom it runs.
+    #[schema(pattern = "line", max_length = 255)]
     pub user_id: Option<String>,
-    /// See [`Pipeline::asset_id`].
+    /// What it makes.
+    #[schema(pattern = "line", max_length = 255)]
     pub asset_id: Option<String>,
-    /// See [`Pipeline::config`].
+    /// What it is asked to do: any JSON but null.
+    #[schema(required, schema_with = any_but_null)]
     pub config: Value,
     /// `initializing` when absent.
     pub status: Option<PipelineStatus>,
     /// 0 when absent.
+    #[schema(minimum = 0, maximum = 100)]
     pub progress: Option<i32>,
-    /// See [`Pipeline::current_stage`].
+    /// The stage that it is in.
+    #[schema(pattern = "line", max_length = 100)]
     pub current_stage: Option<String>,
-    /// `{}` when absent.
+    /// What it made: any JSON; `{}` when absent.
     pub results: Option<Value>,
-    /// See [`Pipeline::meshy_task_id`].
+    /// The task at Meshy that it waits for.
+    #[schema(pattern = "line", max_length = 255)]
     pub meshy_task_id: Option<String>,
-    /// See [`Pipeline::rigging_task_id`].
+    /// The task that rigs the model.
+    #[schema(pattern = "line", max_length = 255)]
     pub rigging_task_id: Option<String>,
-    /// See [`Pipeline::expires_at`].
+    /// When its results are of no use any more.
     pub expires_at: Option<Timestamp>,
-    /// `config.type` when absent.
+    /// The kind of run; `config.type` when absent.
+    #[schema(pattern = "line", max_length = 100)]
     pub name: Option<String>,
-    /// `unknown_service` when absent.
+    /// Which service runs it; `unknown_service` when absent.
+    #[schema(pattern = "filled line", max_length = 512)]
     pub service_name: Option<String>,
-    /// See [`Pipeline::trace_id`].
+    /// The trace that it is seen in.
     pub trace_id: Option<TraceId>,
     /// At most 256, each name once.
+    #[schema(max_items = 256)]
     pub stages: Vec<NewStage>,
 }
 
-/// A stage of a run that is created. Only `stage_name` must be given.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// A stage of a run that is created. Only `stageName` must be given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NewStage {
     /// The stage's name when absent.
+    #[schema(pattern = "line", max_length = 255)]
     pub id: Option<String>,
-    /// See [`Stage::stage_name`].
+    /// Its name.
+    #[schema(required, pattern = "filled line", max_length = 100)]
     pub stage_name: String,
     /// Its place in the list when absent.
     pub stage_order: Option<i32>,
     /// `pending` when absent.
     pub status: Option<StageStatus>,
     /// 0 when absent.
+    #[schema(minimum = 0, maximum = 100)]
     pub progress: Option<i32>,
+}
+
+/// JSON that says something.
+pub(super) fn any_but_null() -> utoipa::openapi::schema::Object {
+    let kinds = [
+        Type::Object,
+        Type::Array,
+        Type::String,
+        Type::Number,
+        Type::Boolean,
+    ];
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter(kinds))
+        .build()
 }
 
 impl NewPipeline {

@@ -1,7 +1,8 @@
 //! Changes of a run and of a stage: checked in one place, then applied to the rows as they are.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{
     domain::{Pipeline, PipelineStatus, Stage, StageStatus, StateConflict, Timestamp, TraceId},
@@ -15,7 +16,8 @@ use crate::{
 use super::{
     MAX_ERROR_BYTES,
     new_pipeline::{
-        MAX_NAME_CHARS, checked_config, checked_progress, checked_service, pipeline_sizes,
+        MAX_NAME_CHARS, any_but_null, checked_config, checked_progress, checked_service,
+        pipeline_sizes,
     },
 };
 
@@ -54,6 +56,16 @@ impl<T> Patch<T> {
     }
 }
 
+impl<T: Serialize> Serialize for Patch<T> {
+    /// As a value of its own; of a struct, what is kept is to be left out.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Keep | Self::Clear => serializer.serialize_none(),
+            Self::Set(value) => serializer.serialize_some(value),
+        }
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Option::<T>::deserialize(deserializer)?;
@@ -62,58 +74,80 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
 }
 
 /// What changes of a run. Status, progress and stage follow the rules of the states.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PipelinePatch {
-    /// See [`Pipeline::user_id`].
+    /// For whom it runs.
+    #[schema(value_type = Option<String>, pattern = "line", max_length = 255)]
     pub user_id: Patch<String>,
-    /// See [`Pipeline::asset_id`].
+    /// What it makes.
+    #[schema(value_type = Option<String>, pattern = "line", max_length = 255)]
     pub asset_id: Patch<String>,
-    /// See [`Pipeline::config`]; cannot be cleared.
+    /// What it is asked to do: any JSON but null.
+    #[schema(schema_with = any_but_null)]
     pub config: Patch<Value>,
-    /// See [`Pipeline::status`]; cannot be cleared.
+    /// Where it stands; goes forward only. Cannot be cleared.
+    #[schema(value_type = PipelineStatus)]
     pub status: Patch<PipelineStatus>,
-    /// See [`Pipeline::progress`]; cannot be cleared.
+    /// How far it is, in percent. Cannot be cleared.
+    #[schema(value_type = i32, minimum = 0, maximum = 100)]
     pub progress: Patch<i32>,
-    /// See [`Pipeline::current_stage`].
+    /// The stage that it is in.
+    #[schema(value_type = Option<String>, pattern = "line", max_length = 100)]
     pub current_stage: Patch<String>,
-    /// See [`Pipeline::error`].
+    /// Why it failed, at most 64 KiB.
+    #[schema(value_type = Option<String>, max_length = 65_536)]
     pub error: Patch<String>,
-    /// See [`Pipeline::error_stage`].
+    /// In which stage.
+    #[schema(value_type = Option<String>, pattern = "line", max_length = 100)]
     pub error_stage: Patch<String>,
-    /// See [`Pipeline::error_details`].
+    /// More about that: any JSON.
+    #[schema(value_type = Option<Value>)]
     pub error_details: Patch<Value>,
-    /// See [`Pipeline::results`]; `{}` when cleared.
+    /// What it made: any JSON; `{}` when cleared.
+    #[schema(value_type = Option<Value>)]
     pub results: Patch<Value>,
-    /// See [`Pipeline::meshy_task_id`].
+    /// The task at Meshy that it waits for.
+    #[schema(value_type = Option<String>, pattern = "line", max_length = 255)]
     pub meshy_task_id: Patch<String>,
-    /// See [`Pipeline::rigging_task_id`].
+    /// The task that rigs the model.
+    #[schema(value_type = Option<String>, pattern = "line", max_length = 255)]
     pub rigging_task_id: Patch<String>,
-    /// See [`Pipeline::expires_at`].
+    /// When its results are of no use any more.
+    #[schema(value_type = Option<Timestamp>)]
     pub expires_at: Patch<Timestamp>,
-    /// See [`Pipeline::name`].
+    /// The kind of run.
+    #[schema(value_type = Option<String>, pattern = "line", max_length = 100)]
     pub name: Patch<String>,
-    /// See [`Pipeline::service_name`]; `unknown_service` when cleared.
+    /// Which service runs it; `unknown_service` when cleared.
+    #[schema(value_type = Option<String>, pattern = "filled line", max_length = 512)]
     pub service_name: Patch<String>,
-    /// See [`Pipeline::trace_id`].
+    /// The trace that it is seen in.
+    #[schema(value_type = Option<TraceId>)]
     pub trace_id: Patch<TraceId>,
 }
 
 /// What changes of a stage. Status and progress follow the rules of the states.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct StagePatch {
-    /// See [`Stage::stage_order`]; cannot be cleared. A new stage without one comes last.
+    /// Its place; a new stage without one comes last. Cannot be cleared.
+    #[schema(value_type = i32)]
     pub stage_order: Patch<i32>,
-    /// See [`Stage::status`]; cannot be cleared.
+    /// Where it stands; goes forward only. Cannot be cleared.
+    #[schema(value_type = StageStatus)]
     pub status: Patch<StageStatus>,
-    /// See [`Stage::progress`]; cannot be cleared.
+    /// How far it is, in percent. Cannot be cleared.
+    #[schema(value_type = i32, minimum = 0, maximum = 100)]
     pub progress: Patch<i32>,
-    /// See [`Stage::result`].
+    /// What it made: any JSON.
+    #[schema(value_type = Option<Value>)]
     pub result: Patch<Value>,
-    /// See [`Stage::error`].
+    /// Why it failed, at most 64 KiB.
+    #[schema(value_type = Option<String>, max_length = 65_536)]
     pub error: Patch<String>,
-    /// See [`Stage::error_details`].
+    /// More about that: any JSON.
+    #[schema(value_type = Option<Value>)]
     pub error_details: Patch<Value>,
 }
 

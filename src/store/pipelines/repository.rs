@@ -77,7 +77,13 @@ impl GenerationPipelineRepository {
         new: NewPipeline,
         now: Timestamp,
     ) -> Result<Created, RepositoryError> {
-        let mut created = self.create_many(vec![new], now).await?;
+        let mut created = match self.create_many(vec![new], now).await {
+            Err(RepositoryError::InvalidItems(items)) => {
+                let fields = items.into_iter().map(|(_, field)| field);
+                return Err(RepositoryError::Invalid(fields.collect()));
+            }
+            created => created?,
+        };
         let answer = created
             .pop()
             .ok_or_else(|| WriteError::TryAgain("the writer gave no answer".to_owned()))?;
@@ -101,7 +107,7 @@ impl GenerationPipelineRepository {
     /// most 500 together.
     ///
     /// # Errors
-    /// As [`Self::create`].
+    /// As [`Self::create`], with [`RepositoryError::InvalidItems`] for what is wrong.
     pub async fn create_many(
         &self,
         new: Vec<NewPipeline>,
@@ -114,14 +120,14 @@ impl GenerationPipelineRepository {
         }
         let mut runs = Vec::with_capacity(new.len());
         let mut refused = Vec::new();
-        for new in new {
+        for (index, new) in new.into_iter().enumerate() {
             match new.into_rows(now) {
                 Ok(run) => runs.push(run),
-                Err(fields) => refused.extend(fields),
+                Err(fields) => refused.extend(fields.into_iter().map(|field| (index, field))),
             }
         }
         if !refused.is_empty() {
-            return Err(RepositoryError::Invalid(refused));
+            return Err(RepositoryError::InvalidItems(refused));
         }
         if runs.is_empty() {
             return Ok(Vec::new());

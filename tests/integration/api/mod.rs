@@ -4,6 +4,7 @@ mod errors;
 mod lists;
 mod mistakes;
 mod openapi;
+mod pipelines;
 
 use serde_json::{Value, json};
 
