@@ -144,6 +144,7 @@ sections! {
         /// A file with such tokens, one a line, read at the start.
         ingest_token_file: Option<PathBuf> = "auth.ingest_token_file", "";
         /// Tokens that may read and change errors over the API and the page, like `auth.ingest_token`.
+        /// Changes with a token such as `alice:SECRET` are logged as made by alice; it is sent whole.
         api_token: Vec<Secret> = "auth.api_token", "";
         /// A file with such tokens, one a line, read at the start.
         api_token_file: Option<PathBuf> = "auth.api_token_file", "";

@@ -150,7 +150,7 @@ impl<T: ExportService> Intake<T> {
 
     /// Whether the token of the request's head is a known one, or none is needed.
     pub(super) fn is_authorized(&self, headers: &HeaderMap) -> bool {
-        self.0.settings.tokens.admit(headers)
+        self.0.settings.tokens.admit(headers).is_some()
     }
 
     /// A body that is the request itself, from its first byte to the outcome.

@@ -4,8 +4,8 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::problem::{FieldProblem, Problem};
 
-/// The header in which a client says in whose name it asks.
-const HEADER: &str = "X-Redspan-Actor";
+/// The header in which a client says in whose name it asks; a token with a name says it itself.
+pub(super) const HEADER: &str = "X-Redspan-Actor";
 
 /// Who asks when nobody says it.
 const UNNAMED: &str = "api";

@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     WebState, aggregations, audit, body::MAX_BODY_BYTES, cache::Cache, errors, explain, groups,
-    openapi, pipelines, problem::Problem, requests,
+    openapi, pipelines, problem::Problem, requests, users,
 };
 use crate::store::{ApiErrorRepository, GenerationPipelineRepository, Reader};
 
@@ -90,10 +90,18 @@ pub(super) fn documented() -> OpenApiRouter<WebState> {
         .routes(routes!(errors::list, errors::log))
         .routes(routes!(errors::log_batch))
         .routes(routes!(errors::stats))
-        .routes(routes!(errors::show))
+        .routes(routes!(errors::cleanup))
+        .routes(routes!(errors::show, errors::delete))
+        .routes(routes!(errors::resolve))
+        .routes(routes!(errors::reopen))
+        .routes(routes!(errors::restore))
         .routes(routes!(aggregations::list))
         .routes(routes!(groups::list))
         .routes(routes!(groups::show))
+        .routes(routes!(groups::resolve))
+        .routes(routes!(groups::ignore))
+        .routes(routes!(groups::reopen))
+        .routes(routes!(users::forget))
         .routes(routes!(requests::list))
         .routes(routes!(pipelines::list, pipelines::create))
         .routes(routes!(pipelines::create_batch))

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::{
     WebState,
+    actor::Actor,
     body::{Sent, read_part},
     path::InPath,
     problem::{FieldProblem, Problem},
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     clock,
-    domain::{ApiError, ErrorId},
+    domain::{ApiError, ErrorId, Timestamp},
     store::{ErrorFilter, ErrorStats, Logged, NewApiError},
 };
 
@@ -141,9 +142,7 @@ pub(super) async fn show(
     State(state): State<WebState>,
     InPath(id): InPath<ErrorId>,
 ) -> Result<Json<ApiError>, Problem> {
-    let error = state.api.errors.get_error_by_id(id).await?;
-    let error = error.ok_or_else(|| Problem::not_found("error", &id.to_string()))?;
-    Ok(Json(error))
+    found(id, state.api.errors.get_error_by_id(id).await?)
 }
 
 /// Figures over the errors that match, at most two seconds old.
@@ -158,6 +157,130 @@ pub(super) async fn stats(
 ) -> Result<axum::response::Response, Problem> {
     let ask = async { Ok(state.api.errors.get_error_stats(&filter).await?) };
     state.api.kept(&address, ask).await
+}
+
+/// Who took care of something, and how.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Resolution {
+    /// Who; operators need not be users.
+    #[schema(required, pattern = "filled line", max_length = 255)]
+    resolved_by: String,
+    /// How.
+    #[schema(max_length = 8192, pattern = "no nul")]
+    resolution: Option<String>,
+}
+
+/// Marks an error as taken care of; one that is so already stays as it is.
+#[utoipa::path(
+    post, path = "/api/v1/errors/{id}/resolve", tag = "errors", request_body = Resolution,
+    params(("id" = ErrorId, Path, description = "The error's id.")),
+    responses((status = 200, description = "The row.", body = ApiError)),
+)]
+pub(super) async fn resolve(
+    State(state): State<WebState>,
+    Actor(actor): Actor,
+    InPath(id): InPath<ErrorId>,
+    Sent(how): Sent<Resolution>,
+) -> Result<Json<ApiError>, Problem> {
+    let errors = state.api.errors.acting_as(actor);
+    let resolution = how.resolution.as_deref();
+    found(
+        id,
+        errors
+            .resolve_error(id, &how.resolved_by, resolution)
+            .await?,
+    )
+}
+
+/// Says that an error is not taken care of after all.
+#[utoipa::path(
+    post, path = "/api/v1/errors/{id}/reopen", tag = "errors",
+    params(("id" = ErrorId, Path, description = "The error's id.")),
+    responses((status = 200, description = "The row.", body = ApiError)),
+)]
+pub(super) async fn reopen(
+    State(state): State<WebState>,
+    Actor(actor): Actor,
+    InPath(id): InPath<ErrorId>,
+) -> Result<Json<ApiError>, Problem> {
+    let errors = state.api.errors.acting_as(actor);
+    found(id, errors.reopen_error(id).await?)
+}
+
+/// Hides an error. It stays counted.
+#[utoipa::path(
+    delete, path = "/api/v1/errors/{id}", tag = "errors",
+    params(("id" = ErrorId, Path, description = "The error's id.")),
+    responses((status = 200, description = "The row.", body = ApiError)),
+)]
+pub(super) async fn delete(
+    State(state): State<WebState>,
+    Actor(actor): Actor,
+    InPath(id): InPath<ErrorId>,
+) -> Result<Json<ApiError>, Problem> {
+    let errors = state.api.errors.acting_as(actor);
+    found(id, errors.delete_error(id).await?)
+}
+
+/// Shows a hidden error again.
+#[utoipa::path(
+    post, path = "/api/v1/errors/{id}/restore", tag = "errors",
+    params(("id" = ErrorId, Path, description = "The error's id.")),
+    responses((status = 200, description = "The row.", body = ApiError)),
+)]
+pub(super) async fn restore(
+    State(state): State<WebState>,
+    Actor(actor): Actor,
+    InPath(id): InPath<ErrorId>,
+) -> Result<Json<ApiError>, Problem> {
+    let errors = state.api.errors.acting_as(actor);
+    found(id, errors.restore_error(id).await?)
+}
+
+/// Which errors are deleted for good.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct ErrorCleanup {
+    /// Those that happened before.
+    #[schema(required, value_type = Timestamp)]
+    older_than: Option<Timestamp>,
+    /// Not only resolved ones.
+    include_unresolved: bool,
+}
+
+/// How many errors were deleted.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CleanedErrors {
+    /// So many.
+    deleted: u64,
+}
+
+/// Deletes old errors for good, little by little. Hours, groups and counters go on counting them.
+#[utoipa::path(
+    post, path = "/api/v1/errors/cleanup", tag = "errors", request_body = ErrorCleanup,
+    responses((status = 200, description = "How many.", body = CleanedErrors)),
+)]
+pub(super) async fn cleanup(
+    State(state): State<WebState>,
+    Actor(actor): Actor,
+    Sent(which): Sent<ErrorCleanup>,
+) -> Result<Json<CleanedErrors>, Problem> {
+    let older_than = which.older_than.ok_or_else(|| {
+        let advice = "give the time before which errors are deleted";
+        Problem::from(vec![FieldProblem::new("olderThan", None, advice)])
+    })?;
+    let errors = state.api.errors.acting_as(actor);
+    let deleted = errors
+        .delete_old_errors(older_than, which.include_unresolved)
+        .await?;
+    Ok(Json(CleanedErrors { deleted }))
+}
+
+fn found(id: ErrorId, error: Option<ApiError>) -> Result<Json<ApiError>, Problem> {
+    let error = error.ok_or_else(|| Problem::not_found("error", &id.to_string()))?;
+    Ok(Json(error))
 }
 
 fn created_if(is_new: bool) -> StatusCode {

@@ -20,6 +20,7 @@ mod pipelines;
 mod problem;
 mod query;
 mod requests;
+mod users;
 
 use std::sync::Arc;
 
@@ -83,7 +84,7 @@ pub fn router(state: WebState) -> Router {
 const OPEN_PATHS: [&str; 3] = ["/metrics", "/livez", "/readyz"];
 
 /// Closes what everybody on the network could use although nobody said so.
-async fn gate(State(state): State<WebState>, request: Request, next: Next) -> Response {
+async fn gate(State(state): State<WebState>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if state.api_is_closed && !OPEN_PATHS.contains(&path) {
         let advice = "only /metrics, /livez and /readyz are served here: http.listen is an address \
@@ -91,7 +92,10 @@ async fn gate(State(state): State<WebState>, request: Request, next: Next) -> Re
             auth = \"none\" if everybody may.";
         return refusal(path, StatusCode::FORBIDDEN, advice);
     }
-    if is_api(path) && !state.api_tokens.admit(request.headers()) {
+    if !is_api(path) {
+        return next.run(request).await;
+    }
+    let Some(admitted) = state.api_tokens.admit(request.headers()) else {
         let advice =
             "a token is required: send Authorization: Bearer TOKEN with one of auth.api_token";
         let mut response = Problem::new(StatusCode::UNAUTHORIZED, advice).into_response();
@@ -100,6 +104,13 @@ async fn gate(State(state): State<WebState>, request: Request, next: Next) -> Re
             .headers_mut()
             .insert(header::WWW_AUTHENTICATE, scheme);
         return response;
+    };
+    // Whose token it is, is who changes something, whatever else is said.
+    let name = admitted
+        .name
+        .and_then(|name| HeaderValue::from_str(name).ok());
+    if let Some(name) = name {
+        request.headers_mut().insert(actor::HEADER, name);
     }
     next.run(request).await
 }

@@ -22,6 +22,7 @@ use super::{api, problem::Problem};
         (name = "groups", description = "Kinds of failure."),
         (name = "requests", description = "Requests, whether they failed or not."),
         (name = "pipelines", description = "Runs of pipelines and their stages."),
+        (name = "users", description = "Who is named by errors and pipelines."),
         (name = "audit", description = "Who changed what."),
     ),
     components(schemas(Problem)),
@@ -66,11 +67,12 @@ const PROBLEMS_OF_BODIES: [Told; 2] = [
 const PROBLEMS_OF_NAMES: [Told; 1] = [("NotFound", "404", "There is none with this name.")];
 
 /// Patterns that types name, as the store checks them.
-const PATTERNS: [(&str, &str); 4] = [
+const PATTERNS: [(&str, &str); 5] = [
     // No control characters.
     ("line", r"^[^\x00-\x1f\x7f-\x9f]*$"),
     ("filled line", r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$"),
     ("filled", r"\S"),
+    ("no nul", r"^[^\x00]*$"),
     // Any UUID but the nil one and those of version 8.
     (
         "own id",

@@ -147,7 +147,7 @@ impl Edit for ForgetInAudit {
 }
 
 /// What forgetting a user did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Forgotten {
     /// Errors that named them.

@@ -1,5 +1,6 @@
 //! The JSON API of the real program, on both databases.
 
+mod changes;
 mod errors;
 mod lists;
 mod mistakes;
