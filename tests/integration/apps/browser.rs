@@ -15,7 +15,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Expected, Row, check, closed_address, file, installed, note_that_ran, tool};
+use super::{Expected, Row, browser_packages, check, closed_address, file, note_that_ran, tool};
 use crate::{
     databases::{Database, Kind},
     program::Program,
@@ -201,7 +201,7 @@ fn expected() -> Expected {
 
 /// The folder with the packages of the page, where there is a browser for it.
 fn packages() -> Option<PathBuf> {
-    let packages = installed("REDSPAN_TEST_BROWSER_MODULES", "browsers")?;
+    let packages = browser_packages()?;
     tool("chromium", "--version")?;
     Some(packages)
 }

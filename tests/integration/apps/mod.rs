@@ -437,6 +437,11 @@ pub fn node_packages() -> Option<PathBuf> {
     installed("REDSPAN_TEST_NODE_MODULES", "Node")
 }
 
+/// The folder with the packages of `tests/apps/browser`.
+pub fn browser_packages() -> Option<PathBuf> {
+    installed("REDSPAN_TEST_BROWSER_MODULES", "browsers")
+}
+
 /// What `tests/run.sh` installed; says so when it did not.
 fn installed(variable: &str, language: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable)

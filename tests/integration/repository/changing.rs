@@ -20,6 +20,9 @@ use crate::{
 
 const ID: &str = "0a1b2c3d-0000-4000-8000-000000000001";
 
+/// What a server asks for.
+const TOKEN: &str = "sixteen-bytes-or-more";
+
 /// Who did what to how many.
 const AUDIT: &str = "SELECT actor || ' ' || action || ' ' || entity || ' ' \
     || CAST(COUNT(*) AS TEXT) FROM audit_log GROUP BY actor, action, entity";
@@ -31,6 +34,7 @@ fn redspan(database: &Database, line: &[&str]) -> (i32, String, String) {
         .current_dir(database.folder())
         .env_clear()
         .env("USER", "ada")
+        .env("REDSPAN_AUTH_API_TOKEN", TOKEN)
         .envs(database.environment())
         .output()
         .unwrap();
@@ -152,6 +156,70 @@ fn beside_a_server_postgres_is_changed_and_a_file_is_not() {
             Kind::Postgres => assert_eq!((code, error.resolved), (0, true), "{stderr}"),
         }
         world.end().await;
+    });
+}
+
+#[test]
+fn a_running_redspan_makes_the_same_changes_for_whoever_has_its_token() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        let mut logged = errors(3);
+        logged[2].created_at = Some(world.now.plus_seconds(-25 * 86_400));
+        let fingerprint = world.log(logged).await[0].fingerprint.to_string();
+        let database = world.end().await;
+        let group = fingerprint.as_str();
+        let token = [("REDSPAN_AUTH_API_TOKEN", TOKEN)];
+        let environment = [&database.environment()[..], &token].concat();
+        let program = program::Program::start(&database.url, &environment);
+        let url = format!("--url=http://{}", program.http);
+        let through = |line: &[&str]| done(&database, &[line, &[&url]].concat());
+        let refused = |line: &[&str]| refused(&database, &[line, &[&url]].concat());
+
+        let resolve = ["errors", "resolve", ID, "--by", "bob"];
+        let said = format!("resolved error {ID}: no such order\n");
+        assert_eq!(through(&resolve), said);
+        assert_eq!(shown(&database)["resolvedBy"], "bob");
+        let said = format!("reopened error {ID}: no such order\n");
+        assert_eq!(through(&["errors", "reopen", ID]), said);
+        let line = ["errors", "resolve", group, "--by", "bob", "--version", "2"];
+        let said = format!("resolved group {group}: no such order\n");
+        assert_eq!(through(&line), said);
+        assert_eq!(shown(&database)["group"]["resolvedVersion"], "2");
+        through(&["errors", "ignore", group]);
+        assert_eq!(shown(&database)["group"]["status"], "ignored");
+
+        for (line, words) in [
+            (
+                &["errors", "resolve", "0a1b2c3d", "--by", "bob"][..],
+                "whole id with --url",
+            ),
+            (&["errors", "ignore", "1:none"], "there is no group 1:none"),
+            (&["errors", "resolve", ID, "--by", " "], "resolvedBy is"),
+            (&["errors", "purge", "--older-than", "20d"], "say --yes"),
+            (&["users", "forget", "bob", "--yes"], "there is no user bob"),
+        ] {
+            let said = refused(line);
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        let purge = ["errors", "purge", "--older-than", "20d", "--yes"];
+        assert_eq!(through(&purge), "Deleted 1 error. They stay counted.\n");
+        assert_eq!(
+            through(&["users", "forget", "ada", "--yes"]),
+            "Forgot ada: 2 errors emptied, 0 pipelines deleted.\n"
+        );
+        let actors = "SELECT DISTINCT actor FROM audit_log";
+        assert_eq!(rows(&database, actors, actors).await, ["cli:ada"]);
+
+        let url = format!("--url=http://{}", program.otlp);
+        let (code, _, stderr) = redspan(&database, &[&resolve[..], &[&url]].concat());
+        assert_eq!(code, 69, "{stderr}");
+        assert!(stderr.contains("is no API of redspan"), "{stderr}");
+        let nobody = "--url=http://127.0.0.1:1";
+        let (code, _, stderr) = redspan(&database, &[&resolve[..], &[nobody]].concat());
+        assert_eq!(code, 69, "{stderr}");
+        assert!(stderr.contains("does not answer"), "{stderr}");
+        drop(program);
+        done(&database, &["aggregations", "verify"]);
     });
 }
 
