@@ -54,29 +54,32 @@ enum Change {
     Wait(i64),
 }
 
+/// Few runs and stages, and changes of them above all, so that most change what is there.
 fn change() -> impl Strategy<Value = Change> {
-    let run = 0..4_u8;
+    let run = 0..2_u8;
+    let status = prop::sample::select(vec![0, 1, 1, 1, 2, 3, 4_usize]);
+    let stage_status = prop::option::of(status.clone());
     prop_oneof![
-        3 => (run.clone(), 0..2_u8, option(0..2), option(0..2), prop::collection::vec(0..3_u8, 0..3))
+        4 => (run.clone(), prop::sample::select(vec![0, 0, 0, 1_u8]), option(0..2), option(0..2), prop::collection::vec(0..2_u8, 0..3))
             .prop_map(|(run, config, user, asset, stages)| Change::Create {
                 run, config, user, asset, stages,
             }),
-        3 => (run.clone(), -1..=101, option(0..3)).prop_map(|(run, progress, stage)| {
+        4 => (run.clone(), -1..=101, option(0..3)).prop_map(|(run, progress, stage)| {
             Change::Progress { run, progress, stage }
         }),
-        3 => (run.clone(), 0..5_usize, any::<bool>()).prop_map(|(run, status, error)| {
+        8 => (run.clone(), status, any::<bool>()).prop_map(|(run, status, error)| {
             Change::Status { run, status, error }
         }),
         2 => (run.clone(), patch(0..2_u8), patch(0..2_u8), patch(0..100_i64)).prop_map(
             |(run, user, results, expires)| Change::Fields { run, user, results, expires }
         ),
-        3 => (run.clone(), 0..3_u8, prop::option::of(0..5_usize), prop::option::of(-1..=101))
+        12 => (run.clone(), 0..2_u8, stage_status, prop::option::weighted(0.2, -1..=101))
             .prop_map(|(run, stage, status, progress)| Change::Stage {
                 run, stage, status, progress,
             }),
         1 => run.clone().prop_map(Change::Delete),
-        1 => run.prop_map(Change::Restore),
-        1 => (0..60_i64).prop_map(Change::CleanUp),
+        3 => run.prop_map(Change::Restore),
+        1 => (0..200_i64).prop_map(Change::CleanUp),
         3 => (1..20_i64).prop_map(Change::Wait),
     ]
 }
@@ -507,7 +510,7 @@ proptest! {
 
     #[test]
     fn random_changes_lead_to_the_same_rows_on_both_databases_and_in_a_model(
-        changes in prop::collection::vec(change(), 1..50)
+        changes in prop::collection::vec(change(), 20..90)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
