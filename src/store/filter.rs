@@ -45,6 +45,7 @@ pub struct ErrorFilter {
     /// Of this trace.
     pub trace_id: Option<TraceId>,
     /// Of this group.
+    #[param(value_type = Option<String>)]
     pub fingerprint: Option<Fingerprint>,
     /// Has this tag.
     pub tag: Option<String>,

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{api, problem::Problem};
+use super::{api, path::StageName, problem::Problem, users::UserId};
+use crate::domain::PipelineId;
 
 /// What stands above the routes.
 #[derive(OpenApi)]
@@ -25,7 +26,7 @@ use super::{api, problem::Problem};
         (name = "users", description = "Who is named by errors and pipelines."),
         (name = "audit", description = "Who changed what."),
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, UserId, PipelineId, StageName)),
     security((), ("token" = [])),
 )]
 struct Head;
@@ -109,7 +110,7 @@ fn complete(document: &mut Value) {
     document["components"]["responses"] = described_problems();
     for path in values(&mut document["paths"]) {
         for operation in values(path) {
-            for parameter in items(&mut operation["parameters"]) {
+            for parameter in items(operation, "parameters") {
                 without_null(&mut parameter["schema"]);
             }
             refer_to_problems(operation);
@@ -129,7 +130,7 @@ fn complete(document: &mut Value) {
 }
 
 fn refer_to_problems(operation: &mut Value) {
-    let is_named = items(&mut operation["parameters"]).any(|parameter| parameter["in"] == "path");
+    let is_named = items(operation, "parameters").any(|parameter| parameter["in"] == "path");
     let has_body = operation.get("requestBody").is_some();
     let problems = (PROBLEMS.iter())
         .chain(PROBLEMS_OF_BODIES.iter().filter(|_| has_body))
@@ -207,10 +208,7 @@ fn reference(section: &str, name: &str) -> Value {
 
 fn require_all(schema: &mut Value) {
     for part in ["allOf", "oneOf"] {
-        items(&mut schema[part]).for_each(require_all);
-        if schema[part].is_null() {
-            remove(schema, part);
-        }
+        items(schema, part).for_each(require_all);
     }
     if let Some(Value::Object(properties)) = schema.get("properties") {
         let names = properties.keys().filter(|name| *name != SOMETIMES);
@@ -228,13 +226,40 @@ fn values(object: &mut Value) -> impl Iterator<Item = &mut Value> {
     object.as_object_mut().into_iter().flat_map(Map::values_mut)
 }
 
-fn items(array: &mut Value) -> impl Iterator<Item = &mut Value> {
-    array.as_array_mut().into_iter().flatten()
+fn items<'v>(part: &'v mut Value, list: &str) -> impl Iterator<Item = &'v mut Value> {
+    let list = part.get_mut(list).and_then(Value::as_array_mut);
+    list.into_iter().flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every reference in a part of the document.
+    fn references(part: &Value) -> Vec<&str> {
+        match part {
+            Value::Array(parts) => parts.iter().flat_map(references).collect(),
+            Value::Object(fields) => {
+                let own = fields.get("$ref").and_then(Value::as_str);
+                let below = fields.values().flat_map(references);
+                own.into_iter().chain(below).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_no_operation_has_parameters_of_null() {
+        for reference in references(document()) {
+            let place = reference.trim_start_matches('#');
+            assert!(document().pointer(place).is_some(), "{reference}");
+        }
+        let paths = document()["paths"].as_object().unwrap().values();
+        for operation in paths.flat_map(|path| path.as_object().unwrap().values()) {
+            let parameters = operation.get("parameters");
+            assert!(parameters.is_none_or(Value::is_array), "{operation}");
+        }
+    }
 
     /// `UPDATE_OPENAPI=1 cargo test openapi` writes the file anew.
     #[test]
