@@ -94,7 +94,7 @@ pub async fn serve(
         api_tokens: (config.auth.api_token.iter())
             .map(config::Secret::expose)
             .collect(),
-        api: open_api(&store, &errors, &pipelines),
+        api: open_api(&store, &errors, &pipelines, &config.links),
         lately: Arc::clone(&lately),
         misdirected: Arc::new(web::Misdirected::new(addresses.otlp_http.port())),
     };
@@ -186,9 +186,11 @@ fn open_api(
     store: &SharedStore,
     errors: &store::ApiErrorRepository,
     pipelines: &store::GenerationPipelineRepository,
+    links: &config::LinkSettings,
 ) -> Arc<web::Api> {
     let reader = Arc::clone(store) as _;
-    Arc::new(web::Api::new(reader, errors.clone(), pipelines.clone()))
+    let api = web::Api::new(reader, errors.clone(), pipelines.clone());
+    Arc::new(api.linking(links.trace.clone()))
 }
 
 /// Opens the ledger, does some work with a writer of this name, and closes it when all is written.

@@ -21,7 +21,10 @@ use super::{
     WebState, aggregations, audit, body::MAX_BODY_BYTES, cache::Cache, errors, explain, groups,
     openapi, pipelines, problem::Problem, requests, users,
 };
-use crate::store::{ApiErrorRepository, GenerationPipelineRepository, Reader};
+use crate::{
+    config::TraceLink,
+    store::{ApiErrorRepository, GenerationPipelineRepository, Reader},
+};
 
 /// Questions that are asked of the database at once. Its readers are more: ingest on a shared
 /// database has to ask, too, and never waits behind the API.
@@ -38,6 +41,7 @@ pub struct Api {
     pub(super) reader: Arc<dyn Reader>,
     pub(super) errors: ApiErrorRepository,
     pub(super) pipelines: GenerationPipelineRepository,
+    pub(super) trace_link: Option<TraceLink>,
     cache: Cache,
     reading: Semaphore,
     changing: Semaphore,
@@ -55,10 +59,17 @@ impl Api {
             reader,
             errors,
             pipelines,
+            trace_link: None,
             cache: Cache::default(),
             reading: Semaphore::new(READING_AT_ONCE),
             changing: Semaphore::new(CHANGING_AT_ONCE),
         }
+    }
+
+    /// The same, whose rows lead to their traces.
+    #[must_use]
+    pub fn linking(self, trace_link: Option<TraceLink>) -> Self {
+        Self { trace_link, ..self }
     }
 
     /// The answer to the question of this address, at most a moment old.

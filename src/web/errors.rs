@@ -13,6 +13,7 @@ use super::{
     WebState,
     actor::Actor,
     body::{Sent, read_part},
+    error_row::ErrorRow,
     path::InPath,
     problem::{FieldProblem, Problem},
     query::{Asked, List, Listing, PageQuery},
@@ -29,16 +30,17 @@ const MAX_BATCH: usize = 500;
 /// Errors, newest first.
 #[utoipa::path(
     get, path = "/api/v1/errors", tag = "errors", params(ErrorFilter, PageQuery),
-    responses((status = 200, description = "One page of them.", body = List<ApiError>)),
+    responses((status = 200, description = "One page of them.", body = List<ErrorRow>)),
 )]
 pub(super) async fn list(
     State(state): State<WebState>,
     asked: Listing<ErrorFilter>,
-) -> Result<Json<List<ApiError>>, Problem> {
+) -> Result<Json<List<ErrorRow>>, Problem> {
     let errors = &state.api.errors;
     let page = errors.get_errors(&asked.filter, &asked.page);
     let count = errors.count_errors(&asked.filter);
-    Ok(Json(asked.answer(page, count).await?))
+    let found = asked.answer(page, count).await?;
+    Ok(Json(found.map(|error| state.api.row(error))))
 }
 
 /// Logs one error. With an `id` of the caller's it may be sent again: it is stored and counted once.
@@ -46,22 +48,22 @@ pub(super) async fn list(
     post, path = "/api/v1/errors", tag = "errors", request_body = NewApiError,
     responses(
         (
-            status = 201, description = "Stored: the row.", body = ApiError,
+            status = 201, description = "Stored: the row.", body = ErrorRow,
             headers(("Location" = String, description = "Where the row is.")),
         ),
-        (status = 200, description = "It was there already: the row that was.", body = ApiError),
+        (status = 200, description = "It was there already: the row that was.", body = ErrorRow),
     ),
 )]
 pub(super) async fn log(
     State(state): State<WebState>,
     Sent(error): Sent<NewApiError>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ApiError>), Problem> {
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<ErrorRow>), Problem> {
     let Logged { error, is_new } = state.api.errors.log_error(error, clock::now()).await?;
     let location = format!("/api/v1/errors/{}", error.id);
     Ok((
         created_if(is_new),
         [(header::LOCATION, location)],
-        Json(error),
+        Json(state.api.row(error)),
     ))
 }
 
@@ -89,7 +91,7 @@ struct LoggedError {
     /// Whether it was stored now; otherwise its id was there already.
     is_new: bool,
     /// The row.
-    error: ApiError,
+    error: ErrorRow,
 }
 
 /// Logs several errors, all of them or none.
@@ -124,7 +126,10 @@ pub(super) async fn log_batch(
     let logged = state.api.errors.log_errors(errors, clock::now()).await;
     let logged = logged.map_err(|error| Problem::of_items("errors", error))?;
     let items: Vec<LoggedError> = (logged.into_iter())
-        .map(|Logged { error, is_new }| LoggedError { is_new, error })
+        .map(|Logged { error, is_new }| LoggedError {
+            is_new,
+            error: state.api.row(error),
+        })
         .collect();
     let is_new = items.iter().any(|item| item.is_new);
     Ok((created_if(is_new), Json(LoggedErrors { items })))
@@ -136,13 +141,13 @@ pub(super) async fn log_batch(
 #[utoipa::path(
     get, path = "/api/v1/errors/{id}", tag = "errors",
     params(("id" = ErrorId, Path, description = "The error's id.")),
-    responses((status = 200, description = "The row.", body = ApiError)),
+    responses((status = 200, description = "The row.", body = ErrorRow)),
 )]
 pub(super) async fn show(
     State(state): State<WebState>,
     InPath(id): InPath<ErrorId>,
-) -> Result<Json<ApiError>, Problem> {
-    found(id, state.api.errors.get_error_by_id(id).await?)
+) -> Result<Json<ErrorRow>, Problem> {
+    found(&state, id, state.api.errors.get_error_by_id(id).await?)
 }
 
 /// Figures over the errors that match, at most two seconds old.
@@ -175,17 +180,18 @@ pub(super) struct Resolution {
 #[utoipa::path(
     post, path = "/api/v1/errors/{id}/resolve", tag = "errors", request_body = Resolution,
     params(("id" = ErrorId, Path, description = "The error's id.")),
-    responses((status = 200, description = "The row.", body = ApiError)),
+    responses((status = 200, description = "The row.", body = ErrorRow)),
 )]
 pub(super) async fn resolve(
     State(state): State<WebState>,
     Actor(actor): Actor,
     InPath(id): InPath<ErrorId>,
     Sent(how): Sent<Resolution>,
-) -> Result<Json<ApiError>, Problem> {
+) -> Result<Json<ErrorRow>, Problem> {
     let errors = state.api.errors.acting_as(actor);
     let resolution = how.resolution.as_deref();
     found(
+        &state,
         id,
         errors
             .resolve_error(id, &how.resolved_by, resolution)
@@ -197,45 +203,45 @@ pub(super) async fn resolve(
 #[utoipa::path(
     post, path = "/api/v1/errors/{id}/reopen", tag = "errors",
     params(("id" = ErrorId, Path, description = "The error's id.")),
-    responses((status = 200, description = "The row.", body = ApiError)),
+    responses((status = 200, description = "The row.", body = ErrorRow)),
 )]
 pub(super) async fn reopen(
     State(state): State<WebState>,
     Actor(actor): Actor,
     InPath(id): InPath<ErrorId>,
-) -> Result<Json<ApiError>, Problem> {
+) -> Result<Json<ErrorRow>, Problem> {
     let errors = state.api.errors.acting_as(actor);
-    found(id, errors.reopen_error(id).await?)
+    found(&state, id, errors.reopen_error(id).await?)
 }
 
 /// Hides an error. It stays counted.
 #[utoipa::path(
     delete, path = "/api/v1/errors/{id}", tag = "errors",
     params(("id" = ErrorId, Path, description = "The error's id.")),
-    responses((status = 200, description = "The row.", body = ApiError)),
+    responses((status = 200, description = "The row.", body = ErrorRow)),
 )]
 pub(super) async fn delete(
     State(state): State<WebState>,
     Actor(actor): Actor,
     InPath(id): InPath<ErrorId>,
-) -> Result<Json<ApiError>, Problem> {
+) -> Result<Json<ErrorRow>, Problem> {
     let errors = state.api.errors.acting_as(actor);
-    found(id, errors.delete_error(id).await?)
+    found(&state, id, errors.delete_error(id).await?)
 }
 
 /// Shows a hidden error again.
 #[utoipa::path(
     post, path = "/api/v1/errors/{id}/restore", tag = "errors",
     params(("id" = ErrorId, Path, description = "The error's id.")),
-    responses((status = 200, description = "The row.", body = ApiError)),
+    responses((status = 200, description = "The row.", body = ErrorRow)),
 )]
 pub(super) async fn restore(
     State(state): State<WebState>,
     Actor(actor): Actor,
     InPath(id): InPath<ErrorId>,
-) -> Result<Json<ApiError>, Problem> {
+) -> Result<Json<ErrorRow>, Problem> {
     let errors = state.api.errors.acting_as(actor);
-    found(id, errors.restore_error(id).await?)
+    found(&state, id, errors.restore_error(id).await?)
 }
 
 /// Which errors are deleted for good.
@@ -278,9 +284,13 @@ pub(super) async fn cleanup(
     Ok(Json(CleanedErrors { deleted }))
 }
 
-fn found(id: ErrorId, error: Option<ApiError>) -> Result<Json<ApiError>, Problem> {
+fn found(
+    state: &WebState,
+    id: ErrorId,
+    error: Option<ApiError>,
+) -> Result<Json<ErrorRow>, Problem> {
     let error = error.ok_or_else(|| Problem::not_found("error", &id.to_string()))?;
-    Ok(Json(error))
+    Ok(Json(state.api.row(error)))
 }
 
 fn created_if(is_new: bool) -> StatusCode {

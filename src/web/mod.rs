@@ -7,6 +7,7 @@ mod api;
 mod audit;
 mod body;
 mod cache;
+mod error_row;
 mod errors;
 mod explain;
 mod fields;

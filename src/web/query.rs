@@ -78,6 +78,17 @@ pub(super) struct List<T> {
     total: Option<i64>,
 }
 
+impl<T> List<T> {
+    /// The same of something else.
+    pub(super) fn map<U>(self, each: impl FnMut(T) -> U) -> List<U> {
+        List {
+            items: self.items.into_iter().map(each).collect(),
+            next_cursor: self.next_cursor,
+            total: self.total,
+        }
+    }
+}
+
 impl<S: Sync, F: DeserializeOwned, const LIMIT: u32> FromRequestParts<S> for Listing<F, LIMIT> {
     type Rejection = Problem;
 

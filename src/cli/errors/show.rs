@@ -48,7 +48,6 @@ pub struct Show {
 struct Story {
     #[serde(flatten)]
     error: ApiError,
-    #[serde(skip_serializing_if = "Option::is_none")]
     trace_url: Option<String>,
     group: Option<ErrorGroup>,
     same_trace: Vec<Neighbour>,

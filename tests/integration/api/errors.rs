@@ -184,3 +184,18 @@ fn figures_are_of_what_matches_and_see_own_changes_at_once() {
         );
     });
 }
+
+#[test]
+fn a_row_leads_to_its_trace_where_somebody_says_where_that_is_seen() {
+    let link = "https://jaeger.example/trace/{trace_id}";
+    let api = Api::start_with(Kind::Sqlite, &[("REDSPAN_LINKS_TRACE", link)]);
+    let trace = "ab".repeat(16);
+    let traced = api.log(json!({"traceId": trace}));
+    assert_eq!(
+        traced["traceUrl"],
+        format!("https://jaeger.example/trace/{trace}")
+    );
+    let page = api.get(&format!("/api/v1/errors?traceId={trace}"));
+    assert_eq!(page.body(200)["items"], json!([traced]));
+    assert_eq!(api.log(json!({}))["traceUrl"], Value::Null);
+}
