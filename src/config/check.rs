@@ -119,6 +119,12 @@ fn check_retention(config: &Config, layers: &Layers, mistakes: &mut Vec<Mistake>
             layers.source("retention.pipelines")
         ));
     }
+    if (retention.hours.0).is_some_and(|kept| kept < RetentionSettings::LATEST_ARRIVAL) {
+        complain(format!(
+            "{} must be at least 31d: until then errors may still arrive that happened in them.",
+            layers.source("retention.hours")
+        ));
+    }
     if (retention.traces.0).is_some_and(|kept| kept < retention.ledger) {
         complain(format!(
             "{} must be at least {}: what is sent again until then belongs to them.",

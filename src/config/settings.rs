@@ -167,7 +167,7 @@ sections! {
         resolved_errors: KeptFor = "retention.resolved_errors", "30d";
         /// How long finished pipelines are kept, at least 7d, of which success rates are told.
         pipelines: KeptFor = "retention.pipelines", "30d";
-        /// How long the hours of errors and requests are kept. Hours with errors stay.
+        /// How long the hours of errors and requests are kept, at least 31d. Hours with errors stay.
         hours: KeptFor = "retention.hours", "400d";
         /// How long traces with failures are remembered, at least as long as requests: what comes
         /// later is a trace of its own.
@@ -371,6 +371,9 @@ pub struct Config {
 impl RetentionSettings {
     /// Success rates are told of so long a time.
     pub const LONGEST_WINDOW: Duration = Duration::from_hours(7 * 24);
+
+    /// What happened so long ago is not believed to have, and a day for what is on its way.
+    pub const LATEST_ARRIVAL: Duration = Duration::from_hours(31 * 24);
 }
 
 impl Config {

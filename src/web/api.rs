@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::TraceLink,
-    store::{ApiErrorRepository, GenerationPipelineRepository, Reader},
+    store::{ApiErrorRepository, GenerationPipelineRepository, Reader, RepositoryError},
 };
 
 /// Questions that are asked of the database at once. Its readers are more: ingest on a shared
@@ -93,6 +93,20 @@ impl Api {
         let kind = [(header::CONTENT_TYPE, "application/json")];
         Ok((kind, answer).into_response())
     }
+}
+
+/// Does what takes many transactions to its end, also when whoever asked for it has gone.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, RepositoryError>> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::spawn(work).await.map_err(|error| {
+        tracing::error!(%error, "a change of many rows ended half-way");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the change ended half-way: ask for it again",
+        )
+    })?;
+    Ok(done?)
 }
 
 /// The routes, with what describes them.

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::{
     WebState,
     actor::Actor,
+    api::to_the_end,
     body::{Sent, read_part},
     error_row::ErrorRow,
     path::InPath,
@@ -278,9 +279,12 @@ pub(super) async fn cleanup(
         Problem::from(vec![FieldProblem::new("olderThan", None, advice)])
     })?;
     let errors = state.api.errors.acting_as(actor);
-    let deleted = errors
-        .delete_old_errors(older_than, which.include_unresolved)
-        .await?;
+    let cleanup = async move {
+        errors
+            .delete_old_errors(older_than, which.include_unresolved)
+            .await
+    };
+    let deleted = to_the_end(cleanup).await?;
     Ok(Json(CleanedErrors { deleted }))
 }
 

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::{
     WebState,
     actor::Actor,
+    api::to_the_end,
     body::{Sent, read_part},
     path::{InPath, InPathTwo, StageName},
     problem::{FieldProblem, Problem},
@@ -371,7 +372,8 @@ pub(super) async fn cleanup(
     let advice = "give the time before which they were finished";
     let older_than = required("olderThan", sent.older_than, advice)?;
     let pipelines = state.api.pipelines.acting_as(actor);
-    let deleted = pipelines.cleanup_old_pipelines(older_than).await?;
+    let cleanup = async move { pipelines.cleanup_old_pipelines(older_than).await };
+    let deleted = to_the_end(cleanup).await?;
     Ok(Json(DeletedPipelines { deleted }))
 }
 

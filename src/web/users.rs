@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::{
     WebState,
     actor::Actor,
+    api::to_the_end,
     path::{InPath, PathName},
     problem::Problem,
 };
@@ -40,7 +41,8 @@ pub(super) async fn forget(
     InPath(UserId(id)): InPath<UserId>,
 ) -> Result<Json<Forgotten>, Problem> {
     let errors = state.api.errors.acting_as(actor);
-    let forgotten = errors.forget_user(&id).await?;
+    let user = id.clone();
+    let forgotten = to_the_end(async move { errors.forget_user(&user).await }).await?;
     let forgotten = forgotten.ok_or_else(|| Problem::not_found("user", &id))?;
     Ok(Json(forgotten))
 }

@@ -33,6 +33,25 @@ impl Edit for ForgetInErrors {
     }
 }
 
+/// Deletes some of a user's pipelines; answers how many. Fewer than [`ROWS_PER_EDIT`]: no more are left.
+#[derive(Debug)]
+pub struct ForgetInPipelines {
+    /// Whom.
+    pub user_id: String,
+}
+
+impl Edit for ForgetInPipelines {
+    type Answer = u64;
+
+    async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
+        Ok(delete_pipelines(tx, &self.user_id).await?)
+    }
+
+    fn rows(&self) -> usize {
+        ROWS_PER_EDIT as usize
+    }
+}
+
 /// Empties what traces remember of a user; answers how many of them did.
 #[derive(Debug)]
 pub struct ForgetInTraces {
@@ -81,8 +100,13 @@ impl Edit for ForgetInTraces {
 /// Id, actor, entity and its id, before and after.
 type SaidInAudit = (AuditId, String, String, String, [Option<Json<Value>>; 2]);
 
-/// Id, hour and context.
-type SaidInError = (ErrorId, AggregationId, Json<Map<String, Value>>);
+/// Id, hour, context, and the columns of requests.
+type SaidInError = (
+    ErrorId,
+    AggregationId,
+    Json<Value>,
+    [Option<Json<Value>>; 3],
+);
 
 /// Empties what earlier audit entries say of a user; answers how many did.
 #[derive(Debug)]
@@ -100,7 +124,10 @@ impl Edit for ForgetInAudit {
         let mut statement = Statement::<DB>::new(
             "SELECT id, actor, entity, entity_id, before, after FROM audit_log WHERE TRUE",
         );
-        statement.when_one_of(" AND id IN (", &self.entries);
+        statement
+            .when_one_of(" AND id IN (", &self.entries)
+            .push(" ORDER BY id")
+            .push(DB::FOR_UPDATE);
         let entries: Vec<SaidInAudit> = tx
             .all(statement, |row| {
                 Ok((
@@ -183,7 +210,13 @@ impl Edit for ForgetUser {
                 break;
             }
         }
-        forgotten.pipelines = delete_pipelines(tx, &self.user_id).await?;
+        loop {
+            let pipelines = delete_pipelines(tx, &self.user_id).await?;
+            forgotten.pipelines += pipelines;
+            if pipelines < u64::from(ROWS_PER_EDIT) {
+                break;
+            }
+        }
         let mut statement = Statement::<DB>::new("DELETE FROM users WHERE id = ");
         statement.bind(self.user_id.clone());
         tx.execute(statement).await?;
@@ -213,7 +246,9 @@ async fn empty_errors<DB: Dialect>(
         return Ok(0);
     }
     tx.hold(&ids).await?;
-    let mut statement = Statement::<DB>::new("SELECT id, aggregation_id, context FROM api_errors");
+    let mut statement = Statement::<DB>::new(
+        "SELECT id, aggregation_id, context, request_body, request_headers, response_body FROM api_errors",
+    );
     statement
         .with(" WHERE user_id = ", user_id.to_owned())
         .when_one_of(" AND id IN (", &ids)
@@ -224,18 +259,32 @@ async fn empty_errors<DB: Dialect>(
                 DB::get(row, "id")?,
                 DB::get(row, "aggregation_id")?,
                 DB::get(row, "context")?,
+                [
+                    DB::get(row, "request_body")?,
+                    DB::get(row, "request_headers")?,
+                    DB::get(row, "response_body")?,
+                ],
             ))
         })
         .await?;
     let ids: Vec<ErrorId> = errors.iter().map(|(id, ..)| *id).collect();
-    let mut hours: Vec<AggregationId> = errors.iter().map(|(_, hour, _)| *hour).collect();
+    let mut hours: Vec<AggregationId> = errors.iter().map(|(_, hour, ..)| *hour).collect();
     hours.sort_unstable();
     hours.dedup();
-    for (id, _, Json(context)) in errors {
-        let mut context = Value::Object(context);
-        if without_people(&mut context) | blank(&mut context, user_id) {
+    for (id, _, Json(mut context), mut of_request) in errors {
+        let mut named = without_people(&mut context) | blank(&mut context, user_id);
+        for Json(value) in of_request.iter_mut().flatten() {
+            named |= blank(value, user_id);
+        }
+        if named {
+            let [request_body, request_headers, response_body] = of_request;
             let mut statement = Statement::<DB>::new("UPDATE api_errors SET context = ");
-            statement.bind(Json(context)).with(" WHERE id = ", id);
+            statement
+                .bind(Json(context))
+                .with(", request_body = ", request_body)
+                .with(", request_headers = ", request_headers)
+                .with(", response_body = ", response_body)
+                .with(" WHERE id = ", id);
             tx.execute(statement).await?;
         }
     }
@@ -257,7 +306,7 @@ async fn empty_errors<DB: Dialect>(
     tx.execute(statement).await
 }
 
-/// Deletes the user's pipelines and their stages; the audit log keeps their ids.
+/// Deletes some of the user's pipelines with their stages; the audit log keeps their ids alone.
 async fn delete_pipelines<DB: Dialect>(
     tx: &mut EditTx<'_, DB>,
     user_id: &str,
@@ -266,22 +315,28 @@ async fn delete_pipelines<DB: Dialect>(
         Statement::<DB>::new("SELECT id FROM generation_pipelines WHERE user_id = ");
     statement
         .bind(user_id.to_owned())
-        .push(" ORDER BY id")
+        .with(" ORDER BY id LIMIT ", i64::from(ROWS_PER_EDIT))
         .push(DB::FOR_UPDATE);
     let ids: Vec<String> = tx.all(statement, |row| DB::get(row, "id")).await?;
-    for some in ids.chunks(ROWS_PER_EDIT as usize) {
-        let entries = some.iter().map(|id| AuditEntry {
-            action: "forget",
-            entity: "pipeline",
-            entity_id: id.clone(),
-            before: None,
-            after: None,
-        });
-        let entries = entries.collect();
-        tx.audit(entries).await?;
+    if ids.is_empty() {
+        return Ok(0);
     }
-    let mut statement = Statement::<DB>::new("DELETE FROM generation_pipelines WHERE user_id = ");
-    statement.bind(user_id.to_owned());
+    let mut statement = Statement::<DB>::new(
+        "UPDATE audit_log SET before = NULL, after = NULL WHERE entity = 'pipeline' AND entity_id IN (",
+    );
+    statement.list(ids.iter().cloned()).push(")");
+    tx.execute(statement).await?;
+    let entries = ids.iter().map(|id| AuditEntry {
+        action: "forget",
+        entity: "pipeline",
+        entity_id: id.clone(),
+        before: None,
+        after: None,
+    });
+    let entries = entries.collect();
+    tx.audit(entries).await?;
+    let mut statement = Statement::<DB>::new("DELETE FROM generation_pipelines WHERE id IN (");
+    statement.list(ids).push(")");
     tx.execute(statement).await
 }
 
@@ -289,17 +344,22 @@ async fn delete_pipelines<DB: Dialect>(
 fn forget_in_sightings(sightings: &mut Value, user_id: &str) -> bool {
     let mut changed = false;
     for sighting in sightings.as_array_mut().into_iter().flatten() {
-        let Some(facts) = sighting.get_mut("facts").and_then(Value::as_object_mut) else {
-            continue;
+        let facts = sighting.get_mut("facts").and_then(Value::as_object_mut);
+        let theirs = |facts: &&mut Map<String, Value>| {
+            facts.get("userId").and_then(Value::as_str) == Some(user_id)
         };
-        if facts.get("userId").and_then(Value::as_str) != Some(user_id) {
-            continue;
+        if let Some(facts) = facts.filter(theirs) {
+            for fact in ["userId", "ipAddress", "userAgent"] {
+                facts.remove(fact);
+            }
+            without_people(sighting);
+            changed = true;
         }
-        for fact in ["userId", "ipAddress", "userAgent"] {
-            facts.remove(fact);
+        // It may stand in attributes of whatever they were part of. Nothing else is touched: a word
+        // of ours may be somebody's name.
+        if let Some(context) = sighting.pointer_mut("/content/context") {
+            changed |= blank(context, user_id);
         }
-        without_people(sighting);
-        changed = true;
     }
     changed
 }

@@ -23,7 +23,9 @@ use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection};
 
 pub use audit::AuditEntry;
 pub use errors::{ChangeError, ChangeErrors, ErrorChange};
-pub use forget::{ForgetInAudit, ForgetInErrors, ForgetInTraces, ForgetUser, Forgotten};
+pub use forget::{
+    ForgetInAudit, ForgetInErrors, ForgetInPipelines, ForgetInTraces, ForgetUser, Forgotten,
+};
 pub use groups::{ChangeGroup, GroupChange};
 pub use lease::{GiveLeaseBack, TakeLease};
 pub use prune::{Prunable, Prune, PruneRegistry, PrunedPage, Registry};

@@ -10,9 +10,6 @@ use crate::{
 
 use super::{Edit, EditError, EditTx, Purged, ROWS_PER_EDIT};
 
-/// Members are looked for in so many days of hours: they are pruned far more often.
-const MEMBER_DAYS: i64 = 30;
-
 /// What can be pruned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Prunable {
@@ -83,16 +80,14 @@ async fn prune_members<DB: Dialect>(
     tx: &mut EditTx<'_, DB>,
     before: Timestamp,
 ) -> Result<u64, sqlx::Error> {
-    let begin = before.plus_seconds(-MEMBER_DAYS * 24 * 3_600);
     let mut statement = Statement::<DB>::new(
         "DELETE FROM error_aggregation_users WHERE (aggregation_id, user_key) IN \
          (SELECT members.aggregation_id, members.user_key FROM error_aggregations AS hours \
          JOIN error_aggregation_users AS members ON members.aggregation_id = hours.id \
-         WHERE hours.hour_bucket >= ",
+         WHERE hours.hour_bucket < ",
     );
     statement
-        .bind(Hour::containing(begin))
-        .with(" AND hours.hour_bucket < ", Hour::containing(before))
+        .bind(Hour::containing(before))
         .with(" LIMIT ", i64::from(ROWS_PER_EDIT))
         .push(")");
     tx.execute(statement).await
@@ -242,7 +237,10 @@ impl Edit for PruneRegistry {
         let mut statement = Statement::<DB>::new(page);
         statement
             .bind(self.after.clone().unwrap_or_default())
-            .with(" ORDER BY id LIMIT ", i64::from(ROWS_PER_EDIT));
+            .with(" ORDER BY id LIMIT ", i64::from(ROWS_PER_EDIT))
+            // Whoever stores something of theirs a moment later waits, and registers them anew;
+            // whoever did a moment before is seen by the next statement.
+            .push(DB::FOR_UPDATE);
         let ids: Vec<String> = tx.all(statement, |row| DB::get(row, "id")).await?;
         let last = ids.last().cloned();
         let is_more = ids.len() >= ROWS_PER_EDIT as usize;

@@ -46,8 +46,8 @@ impl<DB: Dialect> SqlReader<DB> {
         limit: u32,
     ) -> Result<Vec<AuditId>, StoreError> {
         const DURING: &str = "looking for a user in the audit log";
-        const SAID: &str = "(actor || ' ' || entity_id || ' ' || \
-             COALESCE(CAST(before AS TEXT), '') || COALESCE(CAST(after AS TEXT), ''))";
+        const SAID: &str =
+            "(COALESCE(CAST(before AS TEXT), '') || COALESCE(CAST(after AS TEXT), ''))";
         let mut statement = Statement::<DB>::new("SELECT id FROM audit_log WHERE (replace(");
         statement
             .push(SAID)
@@ -69,8 +69,7 @@ impl<DB: Dialect> SqlReader<DB> {
     }
 }
 
-/// The text as it stands in JSON, without its quotes.
+/// The text as it stands in JSON.
 fn in_json(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
+    serde_json::Value::from(text).to_string()
 }

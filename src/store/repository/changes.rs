@@ -8,8 +8,8 @@ use crate::{
         ErrorFilter, InvalidField, PageRequest, as_stored,
         edit::{
             ChangeError, ChangeErrors, ChangeGroup, Edit, ErrorChange, ForgetInAudit,
-            ForgetInErrors, ForgetInTraces, ForgetUser, Forgotten, GroupChange, PurgeErrors,
-            Purged, ROWS_PER_EDIT,
+            ForgetInErrors, ForgetInPipelines, ForgetInTraces, ForgetUser, Forgotten, GroupChange,
+            PurgeErrors, Purged, ROWS_PER_EDIT,
         },
     },
 };
@@ -233,17 +233,15 @@ impl ApiErrorRepository {
                 break;
             }
         }
-        let mut after = None;
+        let mut pipelines = 0;
         loop {
-            let found = self
-                .reader
-                .traces_holding(user_id, after, ROWS_PER_EDIT)
-                .await?;
-            let Some(last) = found.last() else { break };
-            after = Some(*last);
-            let (user_id, traces) = (user(), found);
-            self.order(ForgetInTraces { user_id, traces }).await?;
+            let some = self.order(ForgetInPipelines { user_id: user() }).await?;
+            pipelines += some;
+            if some < u64::from(ROWS_PER_EDIT) {
+                break;
+            }
         }
+        self.forget_in_traces(user_id).await?;
         let mut after = None;
         loop {
             let found = self
@@ -256,10 +254,29 @@ impl ApiErrorRepository {
             self.order(ForgetInAudit { user_id, entries }).await?;
         }
         let forgotten = self.order(ForgetUser { user_id: user() }).await?;
+        // What came meanwhile.
+        self.forget_in_traces(user_id).await?;
         Ok(forgotten.map(|last| Forgotten {
             errors: last.errors + errors,
-            ..last
+            pipelines: last.pipelines + pipelines,
         }))
+    }
+
+    async fn forget_in_traces(&self, user_id: &str) -> Result<(), RepositoryError> {
+        let user = || user_id.to_owned();
+        let mut after = None;
+        loop {
+            let found = self
+                .reader
+                .traces_holding(user_id, after, ROWS_PER_EDIT)
+                .await?;
+            let Some(last) = found.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            let (user_id, traces) = (user(), found);
+            self.order(ForgetInTraces { user_id, traces }).await?;
+        }
     }
 
     async fn change_group(

@@ -1,9 +1,12 @@
 //! What operators do to errors and groups, and what is left of it in every table.
 
+use std::sync::Arc;
+
 use redspan::{
     domain::{Fingerprint, GroupStatus, Timestamp, TraceId},
     store::{
-        AggregationFilter, ErrorFilter, GroupFilter, NewApiError, PageRequest, RepositoryError,
+        AggregationFilter, ErrorFilter, GenerationPipelineRepository, GroupFilter, NewApiError,
+        NewPipeline, PageRequest, RepositoryError,
     },
 };
 use uuid::Uuid;
@@ -311,6 +314,21 @@ fn purged_errors_stay_counted_everywhere() {
     });
 }
 
+impl World {
+    /// A run of a user's, with a stage.
+    async fn run_of(&self, user: &str) {
+        let queue = Arc::new(self.queue.clone());
+        let pipelines = GenerationPipelineRepository::new(Arc::clone(&self.store) as _, queue);
+        let new = NewPipeline {
+            id: Some("run-1".to_owned()),
+            user_id: Some(user.to_owned()),
+            config: serde_json::json!({"prompt": "a castle"}),
+            ..NewPipeline::default()
+        };
+        pipelines.create(new, self.now).await.unwrap();
+    }
+}
+
 #[test]
 fn a_forgotten_user_is_in_no_table_and_still_counted() {
     on_each_database(async |database| {
@@ -318,6 +336,7 @@ fn a_forgotten_user_is_in_no_table_and_still_counted() {
         let of_user = |user: &str| {
             NewApiError {
             user_id: Some(user.to_owned()),
+            request_body: Some(serde_json::json!({"for": user, "order": 7})),
             ip_address: Some("203.0.113.0".to_owned()),
             user_agent: Some("Ada's browser".to_owned()),
             context: serde_json::from_value(serde_json::json!({
@@ -354,13 +373,15 @@ fn a_forgotten_user_is_in_no_table_and_still_counted() {
         };
         assert_eq!(users().await, 2);
 
+        world.run_of("ada lovelace").await;
+
         let forgotten = world
             .errors
             .forget_user("ada lovelace")
             .await
             .unwrap()
             .unwrap();
-        assert_eq!((forgotten.errors, forgotten.pipelines), (600, 0));
+        assert_eq!((forgotten.errors, forgotten.pipelines), (600, 1));
         assert_eq!(users().await, 2);
         assert_eq!(world.verify().await.mismatches, []);
         for (table, columns) in world.text_columns().await {
@@ -368,7 +389,7 @@ fn a_forgotten_user_is_in_no_table_and_still_counted() {
                 let found = world
                     .rows(&format!(
                         "SELECT CAST({column} AS TEXT) FROM {table} \
-                         WHERE CAST({column} AS TEXT) LIKE '%ada lovelace%'"
+                         WHERE CAST({column} AS TEXT) LIKE '%ada lovelace%' OR CAST({column} AS TEXT) LIKE '%castle%'"
                     ))
                     .await;
                 assert_eq!(found, [] as [String; 0], "{table}.{column}");
