@@ -203,7 +203,9 @@ impl Dialect for Sqlite {
         "created_at - (created_at % 3600000000 + 3600000000) % 3600000000";
     const NOT_BY_INDEX: &'static str = "+";
     const BOUNDS_PARTS: bool = false;
-    const BY_BYTES: &'static str = "COLLATE BINARY";
+    // The only way that SQLite's columns are sorted here; said once more, it would keep an index from
+    // being used.
+    const BY_BYTES: &'static str = "";
     const FOR_UPDATE: &'static str = "";
     const FOR_UPDATE_SKIP_LOCKED: &'static str = "";
     const ONE_HOUR: &'static str = "3600000000";

@@ -200,7 +200,7 @@ fn is_part<T: Ord>(words: &[T], all: &[T]) -> bool {
 }
 
 /// Each word alone, once; nothing, which stands for any, when they leave out none.
-fn one_by_one<T: Ord + Copy>(words: &[T], all: &[T]) -> Vec<Vec<T>> {
+pub(super) fn one_by_one<T: Ord + Copy>(words: &[T], all: &[T]) -> Vec<Vec<T>> {
     if !is_part(words, all) {
         return vec![Vec::new()];
     }

@@ -17,6 +17,7 @@ use super::{
     ReadsSql, SqlReader, bound_page,
     dialect::{Dialect, Limit},
     end, into_page,
+    matching::one_by_one,
     rows::json,
     statement::{Statement, as_stored},
 };
@@ -96,20 +97,7 @@ impl<DB: Dialect> SqlReader<DB> {
         filter: &PipelineFilter,
         page: &PageRequest,
     ) -> Result<Page<Pipeline>, StoreError> {
-        let mut statement = select_pipelines::<DB>();
-        matching(&mut statement, filter);
-        if let Some(after) = &page.after {
-            statement
-                .push(" AND (created_at, id ")
-                .push(DB::BY_BYTES)
-                .with(") < (", after.at)
-                .with(", ", as_stored(&after.id).into_owned())
-                .push(")");
-        }
-        statement
-            .push(" ORDER BY created_at DESC, id ")
-            .push(DB::BY_BYTES)
-            .push(" DESC");
+        let statement = newest_first::<DB>(filter, page);
         self.page(statement, page, |run| run.created_at).await
     }
 
@@ -346,6 +334,58 @@ fn durations<DB: Dialect>(filter: &PipelineFilter) -> Statement<DB> {
     statement
 }
 
+/// Begins a statement with the runs that match, newest first. Of several statuses an index gives the
+/// runs of each in order of time, so each is a part of its own, unless something narrower is named.
+fn newest_first<DB: Dialect>(filter: &PipelineFilter, page: &PageRequest) -> Statement<DB> {
+    let order = |statement: &mut Statement<DB>| {
+        statement
+            .push(" ORDER BY created_at DESC, id ")
+            .push(DB::BY_BYTES)
+            .push(" DESC");
+    };
+    let is_narrow =
+        filter.user_id.is_some() || filter.asset_id.is_some() || filter.meshy_task_id.is_some();
+    let statuses = if is_narrow {
+        vec![filter.status.clone()]
+    } else {
+        one_by_one(&filter.status, PipelineStatus::ALL)
+    };
+    let bounds_parts = statuses.len() > 1 && DB::BOUNDS_PARTS;
+    let mut statement = Statement::new(if bounds_parts { "SELECT * FROM (" } else { "" });
+    for (number, status) in statuses.into_iter().enumerate() {
+        if number > 0 {
+            statement.push(" UNION ALL ");
+        }
+        statement
+            .push(if bounds_parts { "(SELECT " } else { "SELECT " })
+            .push(PIPELINE_COLUMNS)
+            .push(" FROM generation_pipelines");
+        let part = PipelineFilter {
+            status,
+            ..filter.clone()
+        };
+        matching(&mut statement, &part);
+        if let Some(after) = &page.after {
+            statement
+                .push(" AND (created_at, id ")
+                .push(DB::BY_BYTES)
+                .with(") < (", after.at)
+                .with(", ", as_stored(&after.id).into_owned())
+                .push(")");
+        }
+        if bounds_parts {
+            order(&mut statement);
+            let items = i64::from(page.offset) + i64::from(page.limit) + 1;
+            statement.with(" LIMIT ", items).push(")");
+        }
+    }
+    if bounds_parts {
+        statement.push(") AS runs");
+    }
+    order(&mut statement);
+    statement
+}
+
 /// Adds the WHERE clause of a filter over `generation_pipelines`.
 fn matching<DB: Dialect>(statement: &mut Statement<DB>, filter: &PipelineFilter) {
     statement
@@ -356,9 +396,24 @@ fn matching<DB: Dialect>(statement: &mut Statement<DB>, filter: &PipelineFilter)
         })
         .when_text(" AND user_id = ", filter.user_id.as_deref())
         .when_text(" AND asset_id = ", filter.asset_id.as_deref())
-        .when_one_of_words(" AND status IN (", DB::PIPELINE_STATUS, &filter.status)
-        .when_text(" AND meshy_task_id = ", filter.meshy_task_id.as_deref())
-        .when_text(" AND name = ", filter.name.as_deref())
+        .when_text(" AND meshy_task_id = ", filter.meshy_task_id.as_deref());
+    let is_narrow = filter.asset_id.is_some() || filter.meshy_task_id.is_some();
+    if !filter.status.is_empty() {
+        // The user's index knows the status, too.
+        let by_index = filter.status.len() == 1 && !is_narrow;
+        statement
+            .push(" AND ")
+            .push(if by_index { "" } else { DB::NOT_BY_INDEX })
+            .when_one_of_words("status IN (", DB::PIPELINE_STATUS, &filter.status);
+    }
+    if filter.name.is_some() {
+        let by_index = filter.status.is_empty() && filter.user_id.is_none() && !is_narrow;
+        statement
+            .push(" AND ")
+            .push(if by_index { "" } else { DB::NOT_BY_INDEX })
+            .when_text("name = ", filter.name.as_deref());
+    }
+    statement
         .when(" AND created_at >= ", filter.from)
         .when(" AND created_at < ", filter.to);
 }

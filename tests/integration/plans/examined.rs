@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use redspan::store::{Reader, SqlReader};
+use redspan::store::{PipelineReader, Reader, SqlReader};
 use serde_json::Value;
 use sqlx::{
     Postgres, Sqlite, SqlitePool,
@@ -24,9 +24,14 @@ use sqlx::{
 use super::fill::USERS;
 use crate::databases::{Database, Kind, server};
 
+/// Reads errors and runs.
+pub trait Reads: Reader + PipelineReader {}
+
+impl<T: Reader + PipelineReader> Reads for T {}
+
 /// A reader whose database tells what it looked at.
 pub struct Watched {
-    reader: Box<dyn Reader>,
+    reader: Box<dyn Reads>,
     counter: Counter,
 }
 
@@ -91,7 +96,7 @@ impl Watched {
     }
 
     /// The answer, and how many rows and entries were looked at for it; on SQLite at most.
-    pub async fn ask<T>(&mut self, question: impl AsyncFnOnce(&dyn Reader) -> T) -> (T, u64) {
+    pub async fn ask<T>(&mut self, question: impl AsyncFnOnce(&dyn Reads) -> T) -> (T, u64) {
         if let Counter::Sqlite { steps, .. } = &self.counter {
             steps.store(0, Ordering::Relaxed);
         }

@@ -58,6 +58,15 @@ pub async fn hours(database: &Database, errors: i64) {
     fill(database, vec![sql.users(), sql.hours()]).await;
 }
 
+/// The same with as many runs.
+pub async fn runs(database: &Database, runs: i64) {
+    let sql = Sql {
+        kind: database.kind,
+        errors: runs,
+    };
+    fill(database, vec![sql.users(), sql.assets(), sql.runs()]).await;
+}
+
 async fn fill(database: &Database, mut statements: Vec<String>) {
     migrate::up(&database.settings()).await.unwrap();
     statements.push(match database.kind {
@@ -238,6 +247,47 @@ impl Sql {
             names.join(", "),
             values.join(", "),
             self.numbers(errors)
+        )
+    }
+
+    fn assets(&self) -> String {
+        let epoch = self.time("0");
+        format!(
+            "INSERT INTO assets (id, created_at) SELECT id, {epoch} FROM \
+             (SELECT 'rare' AS id UNION ALL SELECT 'common' UNION ALL SELECT 'other') AS ids"
+        )
+    }
+
+    fn runs(&self) -> String {
+        let runs = self.errors;
+        let (half, share) = (runs / 2, runs / 2 / RARE);
+        // Another tenth, and other rare ones, in each column.
+        let pick = |column: i64, [rare, common, other]: [&str; 3]| {
+            let (tenth, chosen) = (column % 10, column * 10 + (column + 5) % 10);
+            format!(
+                "CASE WHEN n % {share} = {chosen} AND n < {half} THEN '{rare}' \
+                 WHEN n % 10 = {tenth} THEN '{common}' ELSE '{other}' END"
+            )
+        };
+        let words = ["rare", "common", "other"];
+        let status = pick(1, ["initializing", "failed", "completed"]);
+        let step = DAYS_MICROS / runs;
+        let tied = runs / 5 * 4;
+        let created = self.time(&format!(
+            "{FIRST} + (CASE WHEN n < {tied} THEN n ELSE {tied} END) * {step}"
+        ));
+        format!(
+            "INSERT INTO generation_pipelines (id, user_id, asset_id, config, status, meshy_task_id, name, \
+             created_at, updated_at, state_at) \
+             SELECT CAST({} AS TEXT), {}, {}, {}, {}, {}, {}, {created}, {created}, {created} FROM {}",
+            self.id(),
+            pick(2, ["rare", "common", "user-1"]),
+            pick(3, words),
+            self.typed("'{}'", "JSONB"),
+            self.typed(&status, "pipeline_status"),
+            pick(4, words),
+            pick(5, words),
+            self.numbers(runs)
         )
     }
 

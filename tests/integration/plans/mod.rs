@@ -7,8 +7,13 @@ pub mod fill;
 use std::{fmt::Write, time::Instant};
 
 use redspan::{
-    domain::{Category, Fingerprint, GroupStatus, Hour, Severity, Timestamp, TraceId},
-    store::{AggregationFilter, Cursor, ErrorFilter, GroupFilter, PageRequest, connect_reader},
+    domain::{
+        Category, Fingerprint, GroupStatus, Hour, PipelineStatus, Severity, Timestamp, TraceId,
+    },
+    store::{
+        AggregationFilter, Cursor, ErrorFilter, GroupFilter, PageRequest, PipelineFilter,
+        connect_reader,
+    },
 };
 
 use self::{
@@ -273,6 +278,64 @@ fn a_page_of_groups_costs_little_whatever_the_filter() {
                     .ask(async |reader| reader.get_groups(filter, &page).await.unwrap())
                     .await;
                 assert!(examined <= BOUND, "{filter:?}, {page:?}: {examined}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_page_of_runs_costs_little_whatever_the_filter_and_however_many_match() {
+    on_each_database(async |database| {
+        let runs = errors();
+        fill::runs(&database, runs).await;
+        let mut watched = Watched::new(&database).await;
+        let mut cases = vec![("nothing".to_owned(), PipelineFilter::default(), runs)];
+        let mut text = |name: &str, set: fn(&mut PipelineFilter, String)| {
+            for (value, matches) in [("nowhere", 0), ("rare", RARE), ("common", runs / 10)] {
+                let mut filter = PipelineFilter::default();
+                set(&mut filter, value.to_owned());
+                cases.push((format!("{name} {value}"), filter, matches));
+            }
+        };
+        text("user_id", |filter, it| filter.user_id = Some(it));
+        text("asset_id", |filter, it| filter.asset_id = Some(it));
+        text("meshy_task_id", |filter, it| {
+            filter.meshy_task_id = Some(it);
+        });
+        text("name", |filter, it| filter.name = Some(it));
+        for (status, matches) in [
+            (vec![PipelineStatus::Cancelled], 0),
+            (vec![PipelineStatus::Initializing], RARE),
+            (vec![PipelineStatus::Failed], runs / 10),
+            (
+                vec![PipelineStatus::Initializing, PipelineStatus::Processing],
+                RARE,
+            ),
+            (
+                vec![PipelineStatus::Initializing, PipelineStatus::Failed],
+                RARE + runs / 10,
+            ),
+            (PipelineStatus::ALL.to_vec(), runs),
+        ] {
+            let filter = PipelineFilter {
+                status: status.clone(),
+                ..PipelineFilter::default()
+            };
+            cases.push((format!("{status:?}"), filter, matches));
+        }
+        for (name, filter, matches) in &cases {
+            for (which, page) in pages(runs) {
+                let (answer, examined) = watched
+                    .ask(async |reader| reader.find_pipelines(filter, &page).await.unwrap())
+                    .await;
+                let found = i64::try_from(answer.items.len()).unwrap();
+                if page.after.is_none() {
+                    assert_eq!(found, (*matches).min(i64::from(LIMIT)), "{name}");
+                }
+                assert!(
+                    examined <= BOUND,
+                    "{name}, {which} page: {examined} for {found}"
+                );
             }
         }
     });
