@@ -1,0 +1,2 @@
+DROP TABLE imported_hours;
+DROP TABLE imported_rows;
