@@ -1,5 +1,5 @@
 //! Tells the program what it was built from: `REDSPAN_REVISION` (unless the environment says it) and
-//! `REDSPAN_RUSTC`.
+//! `REDSPAN_RUSTC`. Builds it again when a migration is added.
 
 use std::{
     env,
@@ -26,6 +26,8 @@ fn main() {
     {
         println!("cargo:rustc-env=REDSPAN_RUSTC={version}");
     }
+    // They are read into the program when it is compiled.
+    println!("cargo:rerun-if-changed=migrations");
     println!("cargo:rerun-if-changed=build.rs");
 }
 

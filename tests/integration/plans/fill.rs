@@ -21,6 +21,9 @@ pub const USERS: i64 = 5_002;
 /// How often each filter's rare value is found.
 pub const RARE: i64 = 10;
 
+/// How many label sets of requests an hour has.
+pub const REQUEST_SETS: i64 = 1_000;
+
 /// When all of the last fifth happened, of so many errors.
 pub fn last(errors: i64) -> i64 {
     at(errors, errors / 5 * 4)
@@ -65,6 +68,24 @@ pub async fn runs(database: &Database, runs: i64) {
         errors: runs,
     };
     fill(database, vec![sql.users(), sql.assets(), sql.runs()]).await;
+}
+
+/// The same with as many entries in the audit log.
+pub async fn audit(database: &Database, entries: i64) {
+    let sql = Sql {
+        kind: database.kind,
+        errors: entries,
+    };
+    fill(database, vec![sql.users(), sql.audit()]).await;
+}
+
+/// The same with as many hourly totals of requests, half of them of either of two writers.
+pub async fn requests(database: &Database, errors: i64) {
+    let sql = Sql {
+        kind: database.kind,
+        errors,
+    };
+    fill(database, vec![sql.users(), sql.requests()]).await;
 }
 
 async fn fill(database: &Database, mut statements: Vec<String>) {
@@ -330,6 +351,50 @@ impl Sql {
             ),
             rare("'rare'", "NULL"),
             self.numbers(hours)
+        )
+    }
+
+    fn audit(&self) -> String {
+        let entries = self.errors;
+        let (half, share) = (entries / 2, entries / 2 / RARE);
+        let step = DAYS_MICROS / entries;
+        let at = self.time(&format!("{FIRST} + n * {step}"));
+        // Ids grow with time.
+        let id = match self.kind {
+            Kind::Sqlite => "printf('%08x-0000-7000-8000-%012x', n, n)".to_owned(),
+            Kind::Postgres => "CAST(lpad(to_hex(n), 8, '0') || '-0000-7000-8000-' || \
+                 lpad(to_hex(n), 12, '0') AS UUID)"
+                .to_owned(),
+        };
+        format!(
+            "INSERT INTO audit_log (id, at, actor, action, entity, entity_id) SELECT {id}, {at}, 'ana', \
+             'update', \
+             CASE WHEN n % {share} = 3 AND n < {half} THEN 'user' WHEN n % 10 = 1 THEN 'group' ELSE 'error' END, \
+             CASE WHEN n % {share} = 4 AND n < {half} THEN 'rare' WHEN n % 10 = 2 THEN 'common' \
+             ELSE 'error-' || n END FROM {}",
+            self.numbers(entries)
+        )
+    }
+
+    fn requests(&self) -> String {
+        let per_hour = 2 * REQUEST_SETS;
+        let hour = self.time(&format!("{FIRST} + n / {per_hour} * 3600000000"));
+        let durations = [
+            "5ms", "10ms", "25ms", "50ms", "100ms", "250ms", "500ms", "1s", "2500ms", "5s", "10s",
+        ];
+        let columns: Vec<String> = durations
+            .iter()
+            .map(|up_to| format!("duration_to_{up_to}"))
+            .collect();
+        format!(
+            "INSERT INTO request_totals (hour_bucket, id, service_name, environment, endpoint, method, writer, \
+             requests, errors, estimated_requests, duration_sum_nanos, {}, duration_beyond) \
+             SELECT {hour}, {}, 'shop-' || (n / 2 % 20), '', '/orders-' || (n / 2 % {REQUEST_SETS}), 'GET', \
+             'writer-' || (n % 2), 10, 1, 10, 1000000, 10, {} FROM {}",
+            columns.join(", "),
+            self.id(),
+            vec!["0"; durations.len()].join(", "),
+            self.numbers(self.errors)
         )
     }
 }

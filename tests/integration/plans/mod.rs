@@ -3,16 +3,15 @@
 
 mod examined;
 pub mod fill;
-
-use std::{fmt::Write, time::Instant};
+mod timings;
 
 use redspan::{
     domain::{
         Category, Fingerprint, GroupStatus, Hour, PipelineStatus, Severity, Timestamp, TraceId,
     },
     store::{
-        AggregationFilter, Cursor, ErrorFilter, GroupFilter, PageRequest, PipelineFilter,
-        connect_reader,
+        AggregationFilter, AuditFilter, Cursor, ErrorFilter, GroupFilter, PageRequest,
+        PipelineFilter, RequestFilter,
     },
 };
 
@@ -20,7 +19,7 @@ use self::{
     examined::Watched,
     fill::{RARE, execute},
 };
-use crate::databases::{Database, on_each_database};
+use crate::databases::{Database, Kind, on_each_database};
 
 /// Items on a page.
 const LIMIT: u32 = 100;
@@ -195,7 +194,7 @@ fn a_page_of_errors_costs_little_whatever_the_filter_and_however_many_match() {
             resolve(&database, resolved).await;
             assert_pages_are_cheap(&mut watched, &by_resolved(resolved)).await;
         }
-        tell_how_long(&database, errors).await;
+        timings::errors(&database, errors).await;
     });
 }
 
@@ -409,46 +408,108 @@ fn a_page_of_hours_costs_little_whatever_the_filter() {
     });
 }
 
-/// Prints how long the program's own reader takes, for `benches/README.md`.
-async fn tell_how_long(database: &Database, errors: i64) {
-    let store = connect_reader(&database.settings()).await.unwrap();
-    let mut told = format!(
-        "{:?}, {errors} errors, milliseconds (median of 5)\n",
-        database.kind
-    );
-    for (name, filter, matches) in served(errors) {
-        let mut line = format!("{name} ({matches}):");
-        for (which, page) in pages(errors) {
-            let mut times = Vec::new();
-            for _ in 0..5 {
-                let begun = Instant::now();
-                store.get_errors(&filter, &page).await.unwrap();
-                times.push(begun.elapsed());
+#[test]
+fn a_page_of_the_audit_log_costs_little_whatever_the_filter_and_however_many_match() {
+    on_each_database(async |database| {
+        let entries = errors();
+        fill::audit(&database, entries).await;
+        let mut watched = Watched::new(&database).await;
+        let of = |entity: Option<&str>, entity_id: Option<&str>| AuditFilter {
+            entity: entity.map(str::to_owned),
+            entity_id: entity_id.map(str::to_owned),
+        };
+        let tenth = entries / 10;
+        let cases = [
+            (of(None, None), entries),
+            (of(Some("purge"), None), 0),
+            (of(Some("user"), None), RARE),
+            (of(Some("group"), None), tenth),
+            (of(None, Some("nowhere")), 0),
+            (of(None, Some("rare")), RARE),
+            (of(None, Some("common")), tenth),
+            (of(Some("error"), Some("nowhere")), 0),
+            (of(Some("error"), Some("rare")), RARE),
+            (of(Some("error"), Some("common")), tenth),
+            (of(Some("purge"), Some("rare")), 0),
+        ];
+        let middle = Cursor {
+            at: Timestamp::from_micros(fill::at(entries, entries / 2)),
+            id: format!("{:08x}-0000-7000-8000-000000000000", entries / 2),
+        };
+        for (filter, matches) in &cases {
+            for page in [
+                PageRequest::first(LIMIT),
+                PageRequest::after(LIMIT, middle.clone()),
+            ] {
+                let (answer, examined) = watched
+                    .ask(async |reader| reader.get_audit(filter, &page).await.unwrap())
+                    .await;
+                if page.after.is_none() {
+                    let found = i64::try_from(answer.items.len()).unwrap();
+                    assert_eq!(found, (*matches).min(i64::from(LIMIT)), "{filter:?}");
+                }
+                assert!(examined <= BOUND, "{filter:?}, {page:?}: {examined}");
             }
-            times.sort();
-            write!(line, " {which} {:.1}", times[2].as_secs_f64() * 1e3).unwrap();
         }
-        let begun = Instant::now();
-        let stats = store.get_error_stats(&filter).await;
-        let outcome = if stats.is_ok() { "" } else { " (refused)" };
-        write!(
-            line,
-            " figures {:.0}{outcome}",
-            begun.elapsed().as_secs_f64() * 1e3
-        )
-        .unwrap();
-        told.push_str(&line);
-        told.push('\n');
-    }
-    let begun = Instant::now();
-    let unresolved = store.unresolved().await;
-    let outcome = if unresolved.is_ok() { "" } else { " (refused)" };
-    writeln!(
-        told,
-        "unresolved: {:.0}{outcome}",
-        begun.elapsed().as_secs_f64() * 1e3
-    )
-    .unwrap();
-    println!("{told}");
-    store.close().await;
+    });
+}
+
+/// Totals of requests have no index but that of their hour: a page looks at the hours that it is
+/// asked for, which without `from` are the last 24, and at no others.
+#[test]
+fn a_page_of_requests_costs_the_hours_that_are_asked_for() {
+    on_each_database(async |database| {
+        let errors = errors();
+        fill::requests(&database, errors).await;
+        let mut watched = Watched::new(&database).await;
+        let rows_an_hour = 2 * fill::REQUEST_SETS.cast_unsigned();
+        let from = Timestamp::from_micros(fill::FIRST).plus_seconds(3_600);
+        let all = RequestFilter {
+            from: Some(Hour::containing(from)),
+            to: Some(Hour::containing(from.plus_seconds(2 * 3_600))),
+            ..RequestFilter::default()
+        };
+        let filters = [
+            RequestFilter {
+                service_name: Some("shop-1".to_owned()),
+                ..all.clone()
+            },
+            RequestFilter {
+                endpoint: Some("nowhere".to_owned()),
+                ..all.clone()
+            },
+            all,
+        ];
+        let after = Cursor {
+            at: from.plus_seconds(3_600),
+            id: r#"["shop-1", "", "/orders-1", "GET"]"#.to_owned(),
+        };
+        for filter in &filters {
+            for page in [
+                PageRequest::first(LIMIT),
+                PageRequest::after(LIMIT, after.clone()),
+            ] {
+                let (_, examined) = watched
+                    .ask(async |reader| reader.get_requests(filter, &page).await.unwrap())
+                    .await;
+                // Rows by their entries in the index; SQLite's steps for grouping count, too.
+                let bound = match database.kind {
+                    Kind::Sqlite => 20 * 2 * rows_an_hour,
+                    Kind::Postgres => 2 * 2 * rows_an_hour,
+                };
+                assert!(examined <= bound, "{filter:?}, {page:?}: {examined}");
+            }
+        }
+        let day = RequestFilter {
+            to: Some(Hour::containing(from.plus_seconds(24 * 3_600))),
+            ..filters[2].clone()
+        };
+        timings::tell(&database, "a page of a day of requests", async |store| {
+            store
+                .get_requests(&day, &PageRequest::first(LIMIT))
+                .await
+                .unwrap();
+        })
+        .await;
+    });
 }
