@@ -20,7 +20,7 @@ use crate::{
     otlp::{LogRecordView, SpanKind, SpanView, StatusCode, Value},
 };
 
-use super::{Detector, Finding, Known};
+use super::{Detector, Known, sight::Finding};
 
 /// Severity numbers of OTLP.
 const WARN: u8 = 13;

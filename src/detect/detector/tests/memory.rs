@@ -1,6 +1,7 @@
 //! What requests of failures only may take.
 
 use super::*;
+use crate::detect::detector::sight::{MAX_CONTEXT_BYTES, MAX_TEXT_BYTES};
 
 #[test]
 fn many_failures_of_a_large_resource_share_a_bounded_memory() {
