@@ -3,6 +3,7 @@
 
 mod send;
 mod shop;
+mod story;
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +27,8 @@ use super::{
     text::{count, thousands},
 };
 use send::{Services, Target};
-use shop::{Expected, STORIES, Story};
+use shop::STORIES;
+use story::{Expected, Story};
 
 /// Spans that may wait before they are flushed.
 const FLUSH_SPANS: u64 = 4_000;

@@ -28,7 +28,7 @@ use opentelemetry_sdk::{
 
 use crate::{config::HttpUrl, telemetry};
 
-use super::shop::{Step, Value};
+use super::story::{Step, Value};
 
 /// Spans that a service may have waiting. What is more is lost, so they are flushed in time.
 const QUEUE_SPANS: usize = 16 * 1_024;
