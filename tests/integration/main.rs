@@ -2,6 +2,7 @@
 
 mod api;
 mod apps;
+mod cases;
 mod checker;
 mod cli;
 mod clients;

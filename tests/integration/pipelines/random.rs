@@ -1,5 +1,5 @@
 //! Random changes of runs: both databases answer and hold the same, row for row, and the same as a
-//! model in memory that is written without the program's rules. `PROPTEST_CASES` scales it.
+//! model in memory that is written without the program's rules.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,10 @@ use redspan::{
 use serde_json::{Value, json};
 
 use super::{NOON, Runs, id, new_run, new_stage};
-use crate::databases::{Database, Kind};
+use crate::{
+    cases,
+    databases::{Database, Kind},
+};
 
 /// One thing that somebody does.
 #[derive(Clone, Debug)]
@@ -500,42 +503,42 @@ fn as_json(all: &[PipelineWithStages]) -> Vec<Value> {
         .collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|it| it.parse().ok()).unwrap_or(24),
-        max_shrink_iters: 200,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+#[test]
+fn random_changes_lead_to_the_same_rows_on_both_databases_and_in_a_model() {
+    cases::check(24, &prop::collection::vec(change(), 20..90), |changes| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(same_everywhere(&changes))
+    });
+}
 
-    #[test]
-    fn random_changes_lead_to_the_same_rows_on_both_databases_and_in_a_model(
-        changes in prop::collection::vec(change(), 20..90)
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let sqlite = Runs::new(Database::new(Kind::Sqlite)).await;
-            let postgres = Runs::new(Database::new(Kind::Postgres)).await;
-            let mut model = Model::default();
-            for change in &changes {
-                let expected = model.apply(change);
-                prop_assert_eq!(&apply(&sqlite, change).await, &expected, "{:?}", change);
-                prop_assert_eq!(&apply(&postgres, change).await, &expected, "{:?}", change);
-            }
-            let rows = sqlite.all().await;
-            prop_assert_eq!(&rows, &postgres.all().await);
-            let mut expected: Vec<_> = model.runs.keys().map(|run| model.whole(run)).collect();
-            expected.sort_by_key(|run| (run["createdAt"].to_string(), run["id"].to_string()));
-            expected.reverse();
-            prop_assert_eq!(as_json(&rows), expected);
-            let everything = PipelineFilter::default();
-            prop_assert_eq!(
-                sqlite.pipelines.get_statistics(&everything).await.unwrap(),
-                postgres.pipelines.get_statistics(&everything).await.unwrap()
-            );
-            sqlite.end().await;
-            postgres.end().await;
-            Ok(())
-        })?;
+async fn same_everywhere(changes: &[Change]) -> Result<(), TestCaseError> {
+    let sqlite = Runs::new(Database::new(Kind::Sqlite)).await;
+    let postgres = Runs::new(Database::new(Kind::Postgres)).await;
+    let mut model = Model::default();
+    for change in changes {
+        let expected = model.apply(change);
+        prop_assert_eq!(&apply(&sqlite, change).await, &expected, "{:?}", change);
+        prop_assert_eq!(&apply(&postgres, change).await, &expected, "{:?}", change);
     }
+    let rows = sqlite.all().await;
+    prop_assert_eq!(&rows, &postgres.all().await);
+    let mut expected: Vec<_> = model.runs.keys().map(|run| model.whole(run)).collect();
+    expected.sort_by_key(|run| (run["createdAt"].to_string(), run["id"].to_string()));
+    expected.reverse();
+    prop_assert_eq!(as_json(&rows), expected);
+    let everything = PipelineFilter::default();
+    prop_assert_eq!(
+        sqlite.pipelines.get_statistics(&everything).await.unwrap(),
+        postgres
+            .pipelines
+            .get_statistics(&everything)
+            .await
+            .unwrap()
+    );
+    sqlite.end().await;
+    postgres.end().await;
+    Ok(())
 }

@@ -192,6 +192,18 @@ impl World {
         columns
     }
 
+    /// Takes every row out of every table, but for the schema's own and what the database is called by.
+    pub async fn empty(&self) {
+        let mut tables = self.text_columns().await;
+        tables.retain(|table, _| table != "settings" && table != "_sqlx_migrations");
+        let tables: Vec<String> = tables.into_keys().collect();
+        let sql = match self.database.kind {
+            Kind::Sqlite => format!("DELETE FROM {}", tables.join("; DELETE FROM ")),
+            Kind::Postgres => format!("TRUNCATE {}", tables.join(", ")),
+        };
+        self.by_hand(&sql).await;
+    }
+
     /// Stops the writer and closes the store; the database stays.
     pub async fn end(self) -> Database {
         drop((self.errors, self.queue));
