@@ -101,6 +101,8 @@ uuid_names! {
     SightingKey,
     /// `audit_log.id`: UUID v7, so that later entries have larger ids.
     AuditId,
+    /// `request_totals.id`: with the hour the key of a row.
+    RequestTotalsId,
 }
 
 impl AuditId {

@@ -8,7 +8,8 @@ use super::{
     AggregationDelta, Labels, MetricFamily, MetricTotal, RequestTotalsDelta, StoreError, UserDelta,
 };
 use crate::domain::{
-    AggregationId, ErrorId, Fingerprint, GroupStatus, NameHasher, OTHER, Timestamp, UserKey,
+    AggregationId, ErrorId, Fingerprint, GroupStatus, NameHasher, OTHER, RequestTotalsId,
+    Timestamp, UserKey,
 };
 
 /// Where a row of `error_aggregation_users` stands after its delta.
@@ -154,14 +155,15 @@ pub(super) fn latest(at: Option<Timestamp>) -> Timestamp {
 }
 
 /// `request_totals.id`.
-pub(super) fn request_totals_id(writer: &str, delta: &RequestTotalsDelta) -> Uuid {
-    NameHasher::new("request totals")
+pub(super) fn request_totals_id(writer: &str, delta: &RequestTotalsDelta) -> RequestTotalsId {
+    let name = NameHasher::new("request totals")
         .field(delta.series.service_name.as_bytes())
         .field(delta.series.environment.as_bytes())
         .field(delta.series.endpoint.as_bytes())
         .field(delta.series.method.as_bytes())
         .field(writer.as_bytes())
-        .finish_uuid()
+        .finish_uuid();
+    RequestTotalsId(name)
 }
 
 /// The twelve duration columns of `request_totals`.

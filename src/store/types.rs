@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::domain::{
     AggregationId, AuditId, Category, ErrorId, Fingerprint, GroupStatus, Hour, PipelineId,
-    PipelineStatus, RequestDigest, Severity, SpanId, StageStatus, Timestamp, TraceId, TraceKey,
-    UserKey,
+    PipelineStatus, RequestDigest, RequestTotalsId, Severity, SpanId, StageStatus, Timestamp,
+    TraceId, TraceKey, UserKey,
 };
 
 /// Implements both databases' traits for `$name` by way of the plain types that the drivers know.
@@ -108,7 +108,7 @@ macro_rules! stored_as_uuid {
     )+};
 }
 
-stored_as_uuid!(ErrorId, AggregationId, TraceKey, AuditId);
+stored_as_uuid!(ErrorId, AggregationId, TraceKey, AuditId, RequestTotalsId);
 
 macro_rules! stored_as_hex {
     ($($name:ident),+) => {$(

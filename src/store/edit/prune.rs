@@ -1,7 +1,7 @@
 //! What is deleted by its age alone. Whatever still counts goes on counting without it.
 
 use crate::{
-    domain::{AggregationId, AuditId, Hour, Timestamp, TraceKey},
+    domain::{AggregationId, AuditId, Hour, RequestTotalsId, Timestamp, TraceKey},
     store::{
         Dialect,
         reader::{DURATION_COLUMNS, Statement},
@@ -45,11 +45,10 @@ impl Edit for Prune {
             Prunable::Requests => prune_requests(tx, self.before).await?,
             Prunable::Audit => prune_audit(tx, self.before).await?,
         };
-        let is_more = match self.what {
-            Prunable::Requests => deleted > 0,
-            _ => deleted >= u64::from(ROWS_PER_EDIT),
-        };
-        Ok(Purged { deleted, is_more })
+        Ok(Purged {
+            deleted,
+            is_more: deleted >= u64::from(ROWS_PER_EDIT),
+        })
     }
 
     fn rows(&self) -> usize {
@@ -120,20 +119,26 @@ async fn prune_hours<DB: Dialect>(
     tx.execute(statement).await
 }
 
-/// The oldest hour, whole: what its writers counted in it is added up, so that their counters can
-/// still be proved.
+/// What writers counted in hours that go is added up, so that their counters can still be proved.
 async fn prune_requests<DB: Dialect>(
     tx: &mut EditTx<'_, DB>,
     before: Timestamp,
 ) -> Result<u64, sqlx::Error> {
-    let mut statement = Statement::<DB>::new(
-        "SELECT MIN(hour_bucket) AS hour FROM request_totals WHERE hour_bucket < ",
-    );
-    statement.bind(Hour::containing(before));
-    let oldest: Option<Option<Hour>> = tx.first(statement, |row| DB::get(row, "hour")).await?;
-    let Some(hour) = oldest.flatten() else {
+    let mut statement =
+        Statement::<DB>::new("SELECT hour_bucket, id FROM request_totals WHERE hour_bucket < ");
+    statement
+        .bind(Hour::containing(before))
+        .with(" ORDER BY hour_bucket, id LIMIT ", i64::from(ROWS_PER_EDIT))
+        // Nobody adds to one between its being added up and its end.
+        .push(DB::FOR_UPDATE_SKIP_LOCKED);
+    let keys: Vec<(Hour, RequestTotalsId)> = tx
+        .all(statement, |row| {
+            Ok((DB::get(row, "hour_bucket")?, DB::get(row, "id")?))
+        })
+        .await?;
+    if keys.is_empty() {
         return Ok(0);
-    };
+    }
     let mut statement = Statement::<DB>::new(
         "INSERT INTO pruned_requests (writer, requests, errors, duration_sum_nanos",
     );
@@ -150,14 +155,14 @@ async fn prune_requests<DB: Dialect>(
             .push(column)
             .push(") AS BIGINT)");
     }
-    statement
-        .with(" FROM request_totals WHERE hour_bucket = ", hour)
-        .push(
-            " GROUP BY writer ON CONFLICT (writer) DO UPDATE SET \
-             requests = pruned_requests.requests + excluded.requests, \
-             errors = pruned_requests.errors + excluded.errors, \
-             duration_sum_nanos = pruned_requests.duration_sum_nanos + excluded.duration_sum_nanos",
-        );
+    statement.push(" FROM request_totals");
+    with_keys(&mut statement, &keys);
+    statement.push(
+        " GROUP BY writer ON CONFLICT (writer) DO UPDATE SET \
+         requests = pruned_requests.requests + excluded.requests, \
+         errors = pruned_requests.errors + excluded.errors, \
+         duration_sum_nanos = pruned_requests.duration_sum_nanos + excluded.duration_sum_nanos",
+    );
     for column in DURATION_COLUMNS {
         statement
             .push(", ")
@@ -168,9 +173,21 @@ async fn prune_requests<DB: Dialect>(
             .push(column);
     }
     tx.execute(statement).await?;
-    let mut statement = Statement::<DB>::new("DELETE FROM request_totals WHERE hour_bucket = ");
-    statement.bind(hour);
+    let mut statement = Statement::<DB>::new("DELETE FROM request_totals");
+    with_keys(&mut statement, &keys);
     tx.execute(statement).await
+}
+
+/// Names rows of `request_totals`.
+fn with_keys<DB: Dialect>(statement: &mut Statement<DB>, keys: &[(Hour, RequestTotalsId)]) {
+    statement.push(" WHERE (hour_bucket, id) IN (VALUES ");
+    for (index, &(hour, id)) in keys.iter().enumerate() {
+        statement
+            .with(if index == 0 { "(" } else { ", (" }, hour)
+            .with(", ", id)
+            .push(")");
+    }
+    statement.push(")");
 }
 
 async fn prune_audit<DB: Dialect>(

@@ -1,40 +1,29 @@
 //! The proof that hours, groups and counters say what the rows say. Each figure is compared with
-//! one that another statement wrote, never with itself, and all are read in one snapshot.
+//! one that another statement wrote, never with itself, and all are read in one snapshot. Here are
+//! the checks and their statements; what figures have to agree stands in the modules below.
+
+mod counters;
+mod hour;
 
 use std::collections::BTreeMap;
 
 use sqlx::Transaction;
 
 use crate::{
-    domain::{AggregationId, DURATION_BUCKETS_SECONDS, ErrorId, Hour, Timestamp},
+    domain::{AggregationId, ErrorId, Hour, Timestamp},
     store::{
-        Check, Labels, MetricFamily, Mismatch, StoreError, Verification,
-        rebuild::MEMBERS_KEPT_SECONDS,
+        Check, MetricFamily, Mismatch, StoreError, Verification, rebuild::MEMBERS_KEPT_SECONDS,
     },
 };
+
+pub(in crate::store) use counters::DURATION_COLUMNS;
+
+use counters::Counters;
+use hour::HourFigures;
 
 use super::{
     SqlReader, dialect::Dialect, dialect::Limit, end, rows::dimensions, statement::Statement,
 };
-
-/// Counts of one duration histogram: one for each bound, and one beyond them all.
-const BUCKETS: usize = DURATION_BUCKETS_SECONDS.len() + 1;
-
-/// The columns of `request_totals` that hold them.
-pub(in crate::store) const DURATION_COLUMNS: [&str; BUCKETS] = [
-    "duration_to_5ms",
-    "duration_to_10ms",
-    "duration_to_25ms",
-    "duration_to_50ms",
-    "duration_to_100ms",
-    "duration_to_250ms",
-    "duration_to_500ms",
-    "duration_to_1s",
-    "duration_to_2500ms",
-    "duration_to_5s",
-    "duration_to_10s",
-    "duration_beyond",
-];
 
 impl<DB: Dialect> SqlReader<DB> {
     /// See [`crate::store::Reader::verify_aggregations`].
@@ -428,167 +417,6 @@ impl<DB: Dialect> Proof<DB> {
             counters.compare(hours, writer, &mut self.found);
         }
         Ok(())
-    }
-}
-
-/// One hour's row, and what its rows and members say.
-#[derive(Debug)]
-struct HourFigures {
-    id: AggregationId,
-    /// The id that follows from hour and dimensions.
-    named: AggregationId,
-    hour: Hour,
-    total_errors: i64,
-    unique_users: i64,
-    unlinked_errors: i64,
-    forgotten_errors: i64,
-    first_occurrence: Timestamp,
-    last_occurrence: Timestamp,
-    rows: i64,
-    rows_with_user: i64,
-    row_users: i64,
-    first_at: Option<Timestamp>,
-    last_at: Option<Timestamp>,
-    example: Option<ErrorId>,
-    members: i64,
-    member_errors: i64,
-}
-
-impl HourFigures {
-    fn read<DB: Dialect>(row: &DB::Row) -> Result<Self, sqlx::Error> {
-        let hour = DB::get(row, "hour_bucket")?;
-        Ok(Self {
-            id: DB::get(row, "id")?,
-            named: AggregationId::new(hour, &dimensions::<DB>(row)?),
-            hour,
-            total_errors: DB::get(row, "total_errors")?,
-            unique_users: DB::get(row, "unique_users")?,
-            unlinked_errors: DB::get(row, "unlinked_errors")?,
-            forgotten_errors: DB::get(row, "forgotten_errors")?,
-            first_occurrence: DB::get(row, "first_occurrence")?,
-            last_occurrence: DB::get(row, "last_occurrence")?,
-            rows: DB::get(row, "row_errors")?,
-            rows_with_user: DB::get(row, "rows_with_user")?,
-            row_users: DB::get(row, "row_users")?,
-            first_at: DB::get(row, "first_at")?,
-            last_at: DB::get(row, "last_at")?,
-            example: example::<DB>(row)?,
-            members: DB::get(row, "members")?,
-            member_errors: DB::get(row, "member_errors")?,
-        })
-    }
-
-    fn compare(&self, members_since: Timestamp, found: &mut Verification) {
-        let mut differs = |check, stored, counted| {
-            found.report(Mismatch {
-                check,
-                subject: self.id.to_string(),
-                hour_bucket: Some(self.hour),
-                stored,
-                counted,
-                example: self.example,
-            });
-        };
-        if self.id != self.named {
-            differs(Check::HourName, 0, 0);
-        }
-        let counted = self.rows + self.unlinked_errors;
-        if self.total_errors != counted {
-            differs(Check::HourTotal, self.total_errors, counted);
-        }
-        // Errors without a row, or not with one any more, may have had users, and happened at any time.
-        let spare = self.unlinked_errors;
-        if self.hour.start() >= members_since {
-            if self.unique_users != self.members {
-                differs(Check::HourUsers, self.unique_users, self.members);
-            }
-            // A user who was forgotten is a member that no row names.
-            let most = self.row_users + spare + self.forgotten_errors;
-            if !(self.row_users..=most).contains(&self.members) {
-                differs(Check::HourMembers, self.members, self.row_users);
-            }
-            let with_user = self.rows_with_user + self.forgotten_errors;
-            if !(with_user..=with_user + spare).contains(&self.member_errors) {
-                differs(Check::HourMemberErrors, self.member_errors, with_user);
-            }
-        }
-        if let (Some(first_at), Some(last_at)) = (self.first_at, self.last_at) {
-            let (first, last) = (self.first_occurrence, self.last_occurrence);
-            if first > first_at || (spare == 0 && first != first_at) {
-                differs(Check::HourFirst, first.as_micros(), first_at.as_micros());
-            }
-            if last < last_at || (spare == 0 && last != last_at) {
-                differs(Check::HourLast, last.as_micros(), last_at.as_micros());
-            }
-        }
-    }
-}
-
-/// Counts of one writer, as its counters have them, or as its hours do.
-#[derive(Debug, Default, Clone)]
-struct Counters {
-    errors: i64,
-    merged_rows: i64,
-    requests: i64,
-    request_errors: i64,
-    durations: i64,
-    duration_sum: i64,
-    buckets: [i64; BUCKETS],
-}
-
-impl Counters {
-    fn add(&mut self, family: &str, labels: &Labels, value: i64, sum: i64, buckets: &[i64]) {
-        match MetricFamily::ALL
-            .iter()
-            .find(|known| known.as_str() == family)
-        {
-            Some(MetricFamily::Errors) => self.errors += value,
-            Some(MetricFamily::MergedRows) => self.merged_rows += value,
-            Some(MetricFamily::Requests) => {
-                self.requests += value;
-                if labels
-                    .get("outcome")
-                    .is_some_and(|outcome| outcome == "error")
-                {
-                    self.request_errors += value;
-                }
-            }
-            Some(MetricFamily::RequestDuration) => {
-                self.durations += value;
-                self.duration_sum = self.duration_sum.saturating_add(sum);
-                for (total, count) in self.buckets.iter_mut().zip(buckets) {
-                    *total += count;
-                }
-            }
-            // Groups come and go with no trace in the rows, and other families are another
-            // version's.
-            _ => {}
-        }
-    }
-
-    fn compare(&self, hours: &Self, writer: &str, found: &mut Verification) {
-        let figures = |of: &Self| {
-            let mut figures = vec![
-                (Check::RequestsCounter, of.requests),
-                (Check::RequestErrorsCounter, of.request_errors),
-                (Check::DurationsCounter, of.durations),
-                (Check::DurationSum, of.duration_sum),
-            ];
-            figures.extend(of.buckets.map(|count| (Check::DurationBucket, count)));
-            figures
-        };
-        for ((check, stored), (_, counted)) in figures(self).into_iter().zip(figures(hours)) {
-            if stored != counted {
-                found.report(Mismatch {
-                    check,
-                    subject: writer.to_owned(),
-                    hour_bucket: None,
-                    stored,
-                    counted,
-                    example: None,
-                });
-            }
-        }
     }
 }
 

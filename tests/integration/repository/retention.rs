@@ -8,7 +8,7 @@ use redspan::{
     jobs::{Deleted, Retention},
     store::{
         ErrorFilter, GenerationPipelineRepository, NewApiError,
-        edit::{Editor, TakeLease},
+        edit::{Editor, Prunable, Prune, TakeLease},
     },
 };
 
@@ -218,6 +218,43 @@ fn one_of_many_deletes_until_its_lease_is_over() {
             "it was given back"
         );
         drop(retention);
+        world.end().await;
+    });
+}
+
+#[test]
+fn an_hour_of_requests_goes_in_small_steps_and_its_counters_stay_proved() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        let endpoints: Vec<String> = (0..1_200).map(|n| format!("/orders/{n}")).collect();
+        let entries: Vec<_> = endpoints
+            .iter()
+            .map(|endpoint| (endpoint.as_str(), false, 5))
+            .collect();
+        world.requests(&entries).await;
+        let editor: &dyn Editor = &world.queue;
+        let mut steps = Vec::new();
+        loop {
+            let prune = Prune {
+                what: Prunable::Requests,
+                before: world.now.plus_seconds(3_600),
+            };
+            let step = editor.order("test", prune).await.unwrap();
+            steps.push(step.deleted);
+            let left = world
+                .rows("SELECT CAST(COUNT(*) AS TEXT) FROM request_totals")
+                .await;
+            assert_eq!(
+                left,
+                [(1_200 - steps.iter().sum::<u64>()).to_string()],
+                "{steps:?}"
+            );
+            assert_eq!(world.verify().await.mismatches, []);
+            if !step.is_more {
+                break;
+            }
+        }
+        assert_eq!(steps, [500, 500, 200]);
         world.end().await;
     });
 }

@@ -497,7 +497,7 @@ impl Session {
         let mut query = self
             .query(ADD)
             .bind(column(requests, |delta| delta.hour))
-            .bind(column(requests, |delta| request_totals_id(writer, delta)))
+            .bind(column(requests, |delta| request_totals_id(writer, delta).0))
             .bind(column(requests, |delta| &*delta.series.service_name))
             .bind(column(requests, |delta| &*delta.series.environment))
             .bind(column(requests, |delta| &*delta.series.endpoint))
