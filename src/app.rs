@@ -193,27 +193,29 @@ fn open_api(
     Arc::new(api.linking(links.trace.clone()))
 }
 
-/// Opens the ledger, does some work with a writer of this name, and closes it when all is written.
+/// Opens the ledger, imports into it in the name of `actor`, and closes it when all is written.
 ///
 /// # Errors
 /// What the work says, or that the ledger cannot be opened or closed.
-pub async fn with_writer<T>(
+pub async fn with_target<T>(
     config: &Config,
-    name: &str,
+    actor: &str,
     work: impl AsyncFnOnce(&Target) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut config = config.clone();
-    config.writer.name = Some(name.to_owned());
-    let store = store::connect(&database_settings(&config.database)).await?;
+    config.writer.name = Some("import".to_owned());
+    let mut settings = database_settings(&config.database);
+    // Other processes may be using a database server's schema of another version.
+    settings.migrate &= !settings.is_server();
+    let store = store::connect(&settings).await?;
     let metrics = Arc::new(Metrics::new(config.limits.label_sets));
     let open = Arc::new(OpenTraceSet::default());
     let (writer, queue) = open_writer(&config, &store, &metrics, &open).await?;
     let writing = tokio::spawn(writer.run());
-    let (errors, pipelines) = repositories(&store, &queue);
     let target = Target {
-        errors: errors.acting_as(name),
-        pipelines: pipelines.acting_as(name),
+        pipelines: repositories(&store, &queue).1.acting_as(actor),
         queue,
+        actor: actor.to_owned(),
     };
     let done = work(&target).await;
     // The writer ends with the last who could give it something.

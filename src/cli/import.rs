@@ -23,8 +23,8 @@ Examples:
   redspan import --from 'postgres://shop@localhost/shop?options=-c%20search_path%3Dlegacy'
 
 Takes api_errors, error_aggregations, generation_pipelines and pipeline_stages, each row under its
-id. Run again, it goes on: what is there already stays as it is. An SQLite file must not be in use;
-PostgreSQL is imported into beside its servers.";
+id, and each once: run again, it goes on. An SQLite file must not be in use; PostgreSQL is imported
+into beside its servers, when `redspan migrate up` has brought its schema up to date.";
 
 /// `import`
 #[derive(Args, Debug)]
@@ -42,22 +42,32 @@ pub struct Import {
 ///
 /// # Errors
 /// When either database fails; [`Failure::Corrupt`] when a row cannot be taken.
-pub async fn run(arguments: Import, config: &Config, color: ColorChoice) -> Result<(), Failure> {
-    let mut source = Source::open(&arguments.from).await.map_err(|error| {
-        // What the driver says may repeat the URL, and so the password.
-        tracing::debug!(%error, "the source cannot be opened");
-        Failure::Unreachable(
-            "--from cannot be reached: is it a URL like postgres://user:password@host/database, \
-             and does the server run?"
-                .to_owned(),
-        )
-    })?;
-    let imported = app::with_writer(config, "import", async |target| {
+pub async fn run(
+    arguments: Import,
+    config: &Config,
+    color: ColorChoice,
+    actor: &str,
+) -> Result<(), Failure> {
+    let mut source = Source::open(&arguments.from)
+        .await
+        .map_err(|error| match error {
+            ImportError::Source(error) => {
+                // What the driver says may repeat the URL, and so the password.
+                tracing::debug!(%error, "the source cannot be opened");
+                Failure::Unreachable(
+                    "--from cannot be reached: is it a URL like \
+                     postgres://user:password@host/database, and does the server run?"
+                        .to_owned(),
+                )
+            }
+            error => Failure::Usage(error.to_string()),
+        })?;
+    let imported = app::with_target(config, actor, async |target| {
         let mut line = Progress::new();
         let done = import::run(&mut source, target, clock::now(), |balance| {
             line.show(&progress(balance));
         });
-        done.await.map_err(failure)
+        done.await.map_err(|error| failure(&error))
     })
     .await;
     source.close().await;
@@ -66,6 +76,9 @@ pub async fn run(arguments: Import, config: &Config, color: ColorChoice) -> Resu
         print(&json(&balance)?)?;
     } else {
         print(&text(&balance, Screen::stdout(color)))?;
+    }
+    for table in &balance.missing_tables {
+        eprintln!("redspan: the source has no table {table}");
     }
     if balance.is_complete() {
         return Ok(());
@@ -114,10 +127,7 @@ fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn failure(error: ImportError) -> Failure {
-    let again = "run it again: it goes on where it ended";
-    match error {
-        ImportError::Store(error) => Failure::Store(error),
-        error => Failure::Unreachable(format!("{error}; {again}")),
-    }
+fn failure(error: &ImportError) -> Failure {
+    // What the source or the target says of itself.
+    Failure::Unreachable(format!("{error}; run it again: it goes on where it ended"))
 }

@@ -187,7 +187,9 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
         }
         Command::Users(command) => in_runtime(users::run(command, &load()?, &actor)),
         Command::Backup(command) => in_runtime(backup::run(command, &database()?)),
-        Command::Import(arguments) => in_runtime(import::run(arguments, &load()?, cli.color)),
+        Command::Import(arguments) => {
+            in_runtime(import::run(arguments, &load()?, cli.color, &actor))
+        }
         Command::Migrate(command) => in_runtime(migrate::run(command, &database()?, io::stdout())),
         Command::Config(command) => {
             let config = load()?;

@@ -44,7 +44,10 @@ impl DirectWriter {
             Some(connection) => connection,
             None => self.store.writer().await?,
         };
-        let made = connection.edit(&[edit], clock::now()).await;
+        let mut made = connection.edit(&[edit], clock::now()).await;
+        if made.is_ok() {
+            made = connection.commit().await;
+        }
         if let Err(error) = &made {
             if error.lost_connection() {
                 return made;

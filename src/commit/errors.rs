@@ -16,7 +16,10 @@ use crate::{
     },
 };
 
-use super::queue::{CommitQueue, Outcome, Work};
+use super::{
+    imported::{Imported, Taken},
+    queue::{CommitQueue, Outcome, Work},
+};
 
 /// How often counts are handed in again while their outcome is unknown, and after which pause.
 const ATTEMPTS: u32 = 5;
@@ -71,14 +74,14 @@ impl Editor for CommitQueue {
 }
 
 impl CommitQueue {
-    /// Stores rows that another ledger counted; tells for each, in order, whether it is new. One
-    /// that is there already changes nothing.
+    /// Takes over what another ledger kept; tells what of it is new. What was taken over before
+    /// changes nothing.
     ///
     /// # Errors
     /// As [`ErrorWriter::log_errors`].
-    pub async fn import_errors(&self, rows: Vec<ApiError>) -> Result<Vec<bool>, WriteError> {
-        match self.done(Work::Imported(rows)).await? {
-            Outcome::Logged(is_new) => Ok(is_new),
+    pub async fn import(&self, imported: Imported) -> Result<Taken, WriteError> {
+        match self.done(Work::Imported(imported)).await? {
+            Outcome::Taken(taken) => Ok(taken),
             other => Err(unexpected(&other)),
         }
     }

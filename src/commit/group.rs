@@ -119,9 +119,10 @@ impl<'w> Group<'w> {
                         .logged
                         .extend(rows.filter(|row| !refused.contains(&Refusable::Row(row.id))));
                 }
-                Work::Errors(errors) | Work::Imported(errors) => group.logged.extend(errors),
+                Work::Errors(errors) => group.logged.extend(errors),
                 Work::Unlinked { counts, .. } => group.upserts.extend(counts.iter().cloned()),
-                Work::Edit(_) | Work::Rebuild { .. } => {}
+                // What of it is new only the database knows.
+                Work::Imported(_) | Work::Edit(_) | Work::Rebuild { .. } => {}
             }
         }
         group.parts.sort_by_key(|part| part.found.key);

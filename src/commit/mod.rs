@@ -5,6 +5,7 @@ mod direct;
 mod errors;
 mod failpoint;
 mod group;
+mod imported;
 mod open;
 mod queue;
 mod seen;
@@ -14,6 +15,7 @@ mod writer;
 pub mod plan;
 
 pub use direct::DirectWriter;
+pub use imported::{CountedHour, Imported, ImportedError, Taken};
 pub use open::{OPEN_SECONDS, OpenTraceSet, OpenTracesGuard};
 pub use queue::{CommitQueue, NotTaken, Outcome, Place, QueueGauge, Tally, Work};
 pub use seen::SeenEntries;

@@ -18,7 +18,10 @@ use crate::{
     store::{AggregationDelta, edit::AnyEdit},
 };
 
-use super::plan;
+use super::{
+    imported::{Imported, Taken},
+    plan,
+};
 
 /// The queue is measured in steps of this many bytes.
 const STEP_BYTES: usize = 1_024;
@@ -33,9 +36,8 @@ pub enum Work {
     Telemetry(Findings),
     /// Errors that application code logged. An id that is there already changes nothing.
     Errors(Vec<ApiError>),
-    /// Errors that another ledger counted: the data counters never did. An id that is there already
-    /// changes nothing.
-    Imported(Vec<ApiError>),
+    /// What another ledger counted: the data counters never did.
+    Imported(Imported),
     /// Counts without rows.
     Unlinked {
         /// The same each time that the same counts are handed in: they are added once.
@@ -79,7 +81,11 @@ impl Work {
                     + sightings.map(sighting_bytes).sum::<usize>()
                     + findings.rows.iter().map(error_bytes).sum::<usize>()
             }
-            Self::Errors(errors) | Self::Imported(errors) => errors.iter().map(error_bytes).sum(),
+            Self::Errors(errors) => errors.iter().map(error_bytes).sum(),
+            Self::Imported(imported) => {
+                let rows = imported.errors.iter().map(|error| error_bytes(&error.row));
+                rows.sum::<usize>() + imported.hours.len() * 256
+            }
             Self::Unlinked { counts, .. } => counts.len() * 256,
             Self::Edit(edit) => edit.memory_bytes(),
             Self::Rebuild { .. } => STEP_BYTES,
@@ -117,7 +123,8 @@ impl Work {
                         .map(|trace| trace.sightings.len())
                         .sum::<usize>()
             }
-            Self::Errors(errors) | Self::Imported(errors) => errors.len(),
+            Self::Errors(errors) => errors.len(),
+            Self::Imported(imported) => imported.errors.len() + imported.hours.len(),
             Self::Unlinked { counts, .. } => counts.len(),
             Self::Edit(edit) => edit.rows(),
             Self::Rebuild { .. } => 1,
@@ -192,6 +199,8 @@ pub enum Outcome {
     Committed(Tally),
     /// Errors of application code, committed: for each whether it is new.
     Logged(Vec<bool>),
+    /// What another ledger kept, committed.
+    Taken(Taken),
     /// Done; how many hours changed.
     Hours(u64),
     /// An edit has left its answer.

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::{Dimensions, Hour, Timestamp};
+use super::{Dimensions, Hour, PipelineId, Timestamp};
 
 /// Hashes a sequence of fields. Each field is closed by its length, so that no two different
 /// sequences feed the same bytes.
@@ -230,6 +230,31 @@ fn hex_digit(digit: u8) -> Option<u8> {
 /// `request_ledger.digest`: what makes a request the same request when it is sent again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestDigest(pub [u8; 16]);
+
+/// `imported_rows.key` and `imported_hours.key`: the hash of what an import took over, which holds
+/// nothing of a user who is forgotten.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ImportKey(pub [u8; 16]);
+
+impl ImportKey {
+    /// The key of an error, whichever ledger it was in.
+    #[must_use]
+    pub fn of_error(id: ErrorId) -> Self {
+        Self::of(NameHasher::new("imported error").field(id.0.as_bytes()))
+    }
+
+    /// The key of a run.
+    #[must_use]
+    pub fn of_pipeline(id: &PipelineId) -> Self {
+        Self::of(NameHasher::new("imported pipeline").field(id.as_str().as_bytes()))
+    }
+
+    /// The key of what was hashed.
+    #[must_use]
+    pub fn of(name: &NameHasher) -> Self {
+        Self(name.finish().to_be_bytes())
+    }
+}
 
 /// `error_aggregation_users.user_key`: a keyed hash of a user id, so that counting needs no id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

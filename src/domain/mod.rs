@@ -17,8 +17,8 @@ pub use entry::{
 };
 pub use error::{Aggregation, ApiError, Dimensions, ErrorGroup, ErrorLabels, GroupStatus, OTHER};
 pub use ids::{
-    AggregationId, AuditId, ErrorId, Fingerprint, NameHasher, RequestDigest, RequestTotalsId,
-    SightingKey, SpanId, TraceId, TraceKey, UserKey,
+    AggregationId, AuditId, ErrorId, Fingerprint, ImportKey, NameHasher, RequestDigest,
+    RequestTotalsId, SightingKey, SpanId, TraceId, TraceKey, UserKey,
 };
 pub use json_object::JsonObject;
 pub use kinds::{Category, PipelineStatus, Severity, StageStatus, UnknownName};

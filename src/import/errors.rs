@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
+    commit::{Imported, ImportedError},
     domain::{ApiError, Category, Fingerprint, Severity, Timestamp},
     store::{ErrorWriter, NewApiError},
 };
 
 use super::{
-    BYTES_AT_ONCE, Balance, ImportError, ROWS_AT_ONCE, Source, Target,
+    BYTES_AT_ONCE, Balance, ImportError, ROWS_AT_ONCE, Source, Target, halving,
     hours::Rows,
     source::Table,
     values::{instant, key},
@@ -112,16 +113,17 @@ pub(super) async fn import(
     source: &mut Source,
     target: &Target,
     now: Timestamp,
-    counted: &mut Rows,
+    seen: &mut Rows,
     balance: &mut Balance,
     progress: &mut impl FnMut(&Balance),
 ) -> Result<(), ImportError> {
-    if !source.has(Table::Errors).await? {
+    if !source.has(Table::Errors) {
         return Ok(());
     }
-    let mut texts = source.rows(Table::Errors);
+    let mut texts = source.errors();
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while let Some(text) = texts.try_next().await? {
+        let hour = seen.add(&text);
         let row = serde_json::from_str(&text)
             .map_err(|error| format!("an error cannot be read: {error}"))
             .and_then(|error: SourceError| {
@@ -129,33 +131,53 @@ pub(super) async fn import(
             });
         match row {
             Ok(row) => {
-                counted.add(&row);
                 bytes += text.len();
-                rows.push(row);
+                rows.push(ImportedError { row, hour });
             }
-            Err(reason) => balance.refuse(|balance| &mut balance.errors, reason),
+            Err(reason) => {
+                seen.refuse(hour);
+                balance.refuse(|balance| &mut balance.errors, reason);
+            }
         }
         if rows.len() == ROWS_AT_ONCE || bytes >= BYTES_AT_ONCE {
-            write(target, std::mem::take(&mut rows), balance).await?;
+            write(target, std::mem::take(&mut rows), seen, balance).await?;
             bytes = 0;
             progress(balance);
         }
     }
-    write(target, rows, balance).await?;
+    write(target, rows, seen, balance).await?;
     progress(balance);
     Ok(())
 }
 
 async fn write(
     target: &Target,
-    rows: Vec<ApiError>,
+    rows: Vec<ImportedError>,
+    seen: &mut Rows,
     balance: &mut Balance,
 ) -> Result<(), ImportError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    for is_new in target.queue.import_errors(rows).await? {
-        balance.errors.add(is_new);
+    let names: Vec<_> = rows
+        .iter()
+        .map(|error| (error.row.id, error.hour))
+        .collect();
+    let written = halving(rows, async |errors| {
+        let part = Imported {
+            errors,
+            ..Imported::default()
+        };
+        Ok(target.queue.import(part).await?.errors)
+    });
+    for ((id, hour), is_new) in names.into_iter().zip(written.await?) {
+        match is_new {
+            Ok(is_new) => balance.errors.add(is_new),
+            Err(refused) => {
+                seen.refuse(hour);
+                balance.refuse(
+                    |balance| &mut balance.errors,
+                    format!("error {id}: {refused}"),
+                );
+            }
+        }
     }
     Ok(())
 }

@@ -1,17 +1,23 @@
 //! What the source's hours count without rows: its rows were pruned, or never kept. These errors are
-//! counted here as unlinked, under a method of their own, by which a second run finds them.
+//! counted here as unlinked, under a method of their own.
+//!
+//! What was taken under each label set, as the source names it, is remembered: its rows may be pruned
+//! there or here, and its errors folded into `__other__` here, before it is looked at again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 
 use crate::{
-    domain::{AggregationId, ApiError, Category, Dimensions, Hour, Severity, Timestamp},
-    store::{AggregationFilter, PageRequest, RepositoryError, UnlinkedErrors},
+    commit::{CountedHour, Imported},
+    domain::{Category, Dimensions, Hour, ImportKey, NameHasher, Severity, Timestamp},
+    store::UnlinkedErrors,
 };
 
-use super::{Balance, ImportError, Source, Target, source::Table, values::instant};
+use super::{
+    Balance, ImportError, ROWS_AT_ONCE, Source, Target, halving, source::Table, values::instant,
+};
 
 /// The method of errors of which only a number is left.
 const METHOD: &str = "UNKNOWN";
@@ -29,21 +35,75 @@ struct Labels {
     external_service: Option<String>,
 }
 
-/// How many rows there are.
-#[derive(Debug, Default)]
-pub(super) struct Rows(BTreeMap<Labels, i64>);
+impl Labels {
+    /// Their name, after that of the source.
+    fn key(&self, source: &NameHasher) -> ImportKey {
+        let mut name = source.clone();
+        name.field(&self.hour.start().as_micros().to_le_bytes())
+            .field(self.endpoint.as_bytes())
+            .field(self.severity.as_str().as_bytes())
+            .field(self.category.as_str().as_bytes());
+        if let Some(external_service) = &self.external_service {
+            name.field(external_service.as_bytes());
+        }
+        ImportKey::of(&name)
+    }
+}
+
+/// What a row of the source's `api_errors` says of the label set that counts it, even if the row
+/// itself cannot be taken.
+#[derive(Deserialize)]
+struct RowLabels {
+    #[serde(deserialize_with = "instant")]
+    created_at: Option<Timestamp>,
+    endpoint: Option<String>,
+    severity: Option<Severity>,
+    category: Option<Category>,
+    external_service: Option<String>,
+}
+
+/// The rows that the source has now, by the label sets that count them.
+pub(super) struct Rows {
+    source: NameHasher,
+    seen: HashMap<ImportKey, Seen>,
+}
+
+/// Rows of one label set.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    rows: i64,
+    refused: i64,
+}
 
 impl Rows {
-    /// One more.
-    pub(super) fn add(&mut self, row: &ApiError) {
+    /// None yet, of the source of this name.
+    pub(super) fn of(source: NameHasher) -> Self {
+        Self {
+            source,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// One more; answers with the label set that counts it.
+    pub(super) fn add(&mut self, text: &str) -> Option<ImportKey> {
+        let row: RowLabels = serde_json::from_str(text).ok()?;
         let labels = Labels {
-            hour: row.hour(),
-            endpoint: row.endpoint.clone(),
-            severity: row.severity,
-            category: row.category,
-            external_service: row.external_service.clone(),
+            hour: Hour::containing(row.created_at?),
+            endpoint: row.endpoint.unwrap_or_default(),
+            severity: row.severity.unwrap_or(Severity::Error),
+            category: row.category.unwrap_or(Category::Unknown),
+            external_service: row.external_service,
         };
-        *self.0.entry(labels).or_default() += 1;
+        let key = labels.key(&self.source);
+        self.seen.entry(key).or_default().rows += 1;
+        Some(key)
+    }
+
+    /// One of those cannot be taken.
+    pub(super) fn refuse(&mut self, hour: Option<ImportKey>) {
+        if let Some(hour) = hour {
+            self.seen.entry(hour).or_default().refused += 1;
+        }
     }
 }
 
@@ -77,32 +137,46 @@ pub(super) async fn import(
     balance: &mut Balance,
     progress: &mut impl FnMut(&Balance),
 ) -> Result<(), ImportError> {
-    if !source.has(Table::Hours).await? {
+    if !source.has(Table::Hours) {
         return Ok(());
     }
     let mut hours = BTreeMap::<Labels, Counted>::new();
-    let mut texts = source.rows(Table::Hours);
+    let mut texts = source.hours();
     while let Some(text) = texts.try_next().await? {
-        match serde_json::from_str(&text) {
-            Ok(hour) => add(&mut hours, hour),
-            Err(error) => balance.refuse(
-                |balance| &mut balance.hours,
-                format!("an hour cannot be read: {error}"),
-            ),
+        let added = serde_json::from_str(&text)
+            .map_err(|error| format!("an hour cannot be read: {error}"))
+            .and_then(|hour| add(&mut hours, hour));
+        if let Err(reason) = added {
+            balance.refuse(|balance| &mut balance.hours, reason);
         }
     }
+    let mut part = Vec::with_capacity(ROWS_AT_ONCE);
     for (labels, counted) in hours {
-        let missing = counted.errors - rows.0.get(&labels).copied().unwrap_or(0);
-        if missing > 0 {
-            add_unlinked(target, &labels, &counted, missing, balance).await?;
+        let key = labels.key(&rows.source);
+        let seen = rows.seen.get(&key).copied().unwrap_or_default();
+        if counted.errors <= seen.rows {
+            continue;
+        }
+        match counted_hour(key, labels, &counted, seen) {
+            Ok(hour) => part.push(hour),
+            Err(reason) => balance.refuse(|balance| &mut balance.hours, reason),
+        }
+        if part.len() == ROWS_AT_ONCE {
+            write(target, std::mem::take(&mut part), balance).await?;
             progress(balance);
         }
     }
+    write(target, part, balance).await?;
+    progress(balance);
     Ok(())
 }
 
-fn add(hours: &mut BTreeMap<Labels, Counted>, hour: SourceHour) {
-    let Some(at) = hour.hour_bucket else { return };
+/// Adds a row of the source, or says why it cannot be.
+fn add(hours: &mut BTreeMap<Labels, Counted>, hour: SourceHour) -> Result<(), String> {
+    let Some(at) = hour.hour_bucket else {
+        let errors = hour.total_errors;
+        return Err(format!("an hour of {errors} errors has no hour_bucket"));
+    };
     let bucket = Hour::containing(at);
     let labels = Labels {
         hour: bucket,
@@ -126,78 +200,69 @@ fn add(hours: &mut BTreeMap<Labels, Counted>, hour: SourceHour) {
     counted.errors += hour.total_errors;
     counted.first = counted.first.min(first);
     counted.last = counted.last.max(last);
-}
-
-/// Adds what of the missing errors an earlier run did not add.
-async fn add_unlinked(
-    target: &Target,
-    labels: &Labels,
-    counted: &Counted,
-    missing: i64,
-    balance: &mut Balance,
-) -> Result<(), ImportError> {
-    let endpoint = match &*labels.endpoint {
-        "" => "(unknown)",
-        endpoint => endpoint,
-    };
-    let dimensions = Dimensions {
-        service_name: SERVICE.to_owned(),
-        environment: String::new(),
-        endpoint: endpoint.to_owned(),
-        method: METHOD.to_owned(),
-        severity: labels.severity,
-        category: labels.category,
-        external_service: labels.external_service.clone(),
-        status_code: None,
-    };
-    let there = unlinked(target, labels.hour, &dimensions).await?;
-    if there >= missing {
-        balance.hours.add(false);
-        return Ok(());
-    }
-    let unlinked = UnlinkedErrors {
-        dimensions,
-        errors: missing - there,
-        first_occurrence: counted.first,
-        last_occurrence: counted.last,
-    };
-    match target.errors.upsert_aggregation(unlinked).await {
-        Ok(()) => balance.hours.add(true),
-        Err(RepositoryError::Invalid(invalid)) => {
-            let sentences: Vec<String> = invalid.iter().map(ToString::to_string).collect();
-            let reason = format!("hour {}: {}", labels.hour.start(), sentences.join("; "));
-            balance.refuse(|balance| &mut balance.hours, reason);
-        }
-        Err(error) => return Err(error.into()),
-    }
     Ok(())
 }
 
-/// What the label set counts here already without rows.
-async fn unlinked(
-    target: &Target,
-    hour: Hour,
-    dimensions: &Dimensions,
-) -> Result<i64, ImportError> {
-    let filter = AggregationFilter {
-        from: Some(hour),
-        to: Some(Hour::containing(hour.end())),
-        service_name: Some(dimensions.service_name.clone()),
-        endpoint: Some(dimensions.endpoint.clone()),
-        severity: Some(dimensions.severity),
-        category: Some(dimensions.category),
-        external_service: dimensions.external_service.clone(),
+/// What the source counts under a label set, or why it cannot be counted here.
+fn counted_hour(
+    key: ImportKey,
+    labels: Labels,
+    counted: &Counted,
+    seen: Seen,
+) -> Result<CountedHour, String> {
+    let endpoint = match &*labels.endpoint {
+        "" => "(unknown)".to_owned(),
+        _ => labels.endpoint,
     };
-    let id = AggregationId::new(hour, dimensions);
-    let mut page = PageRequest::first(PageRequest::MAX_LIMIT);
-    loop {
-        let found = target.errors.get_aggregations(&filter, &page).await?;
-        if let Some(row) = found.items.iter().find(|row| row.id == id) {
-            return Ok(row.unlinked_errors);
-        }
-        match found.next {
-            Some(next) => page = PageRequest::after(PageRequest::MAX_LIMIT, next),
-            None => return Ok(0),
+    let unlinked = UnlinkedErrors {
+        dimensions: Dimensions {
+            service_name: SERVICE.to_owned(),
+            environment: String::new(),
+            endpoint,
+            method: METHOD.to_owned(),
+            severity: labels.severity,
+            category: labels.category,
+            external_service: labels.external_service,
+            status_code: None,
+        },
+        errors: counted.errors,
+        first_occurrence: counted.first,
+        last_occurrence: counted.last,
+    };
+    let counts = unlinked.into_delta().map_err(|invalid| {
+        let sentences: Vec<String> = invalid.iter().map(ToString::to_string).collect();
+        format!("hour {}: {}", labels.hour.start(), sentences.join("; "))
+    })?;
+    Ok(CountedHour {
+        key,
+        counts,
+        rows: seen.rows,
+        refused: seen.refused,
+    })
+}
+
+async fn write(
+    target: &Target,
+    hours: Vec<CountedHour>,
+    balance: &mut Balance,
+) -> Result<(), ImportError> {
+    let starts: Vec<Timestamp> = hours.iter().map(|it| it.counts.hour.start()).collect();
+    let written = halving(hours, async |hours| {
+        let part = Imported {
+            hours,
+            ..Imported::default()
+        };
+        Ok(target.queue.import(part).await?.hours)
+    });
+    for (start, is_new) in starts.into_iter().zip(written.await?) {
+        match is_new {
+            Ok(Some(is_new)) => balance.hours.add(is_new),
+            Ok(None) => {}
+            Err(refused) => {
+                let reason = format!("hour {start}: {refused}");
+                balance.refuse(|balance| &mut balance.hours, reason);
+            }
         }
     }
+    Ok(())
 }

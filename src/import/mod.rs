@@ -1,7 +1,8 @@
 //! Takes over what a hand-written layer kept in PostgreSQL: its errors, its runs with their stages,
 //! and what its hours count without rows, under their ids and with their times.
 //!
-//! Run again, it goes on: what is there already stays as it is. Nothing is changed in the source.
+//! Run again, it goes on: what is there already stays as it is, and what was taken over and is gone
+//! here stays gone. Nothing is changed in the source.
 
 mod errors;
 mod hours;
@@ -12,12 +13,15 @@ mod values;
 pub use source::Source;
 
 use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
 
 use crate::{
     commit::CommitQueue,
     domain::Timestamp,
     store::{
-        ApiErrorRepository, GenerationPipelineRepository, RepositoryError, StoreError, WriteError,
+        GenerationPipelineRepository, RepositoryError, WriteError,
+        edit::{Editor, ImportStep, NoteImport},
     },
 };
 
@@ -32,12 +36,12 @@ const MAX_REASONS: usize = 10;
 
 /// Where it all goes.
 pub struct Target {
-    /// Takes the errors.
+    /// Takes the errors, and what hours count without rows.
     pub queue: CommitQueue,
-    /// Takes what hours count without rows.
-    pub errors: ApiErrorRepository,
     /// Takes the runs.
     pub pipelines: GenerationPipelineRepository,
+    /// Who the audit log says it was.
+    pub actor: String,
 }
 
 /// Why it ended before it was done. What was written stays; run again, it goes on.
@@ -46,15 +50,40 @@ pub enum ImportError {
     /// The source.
     #[error("the source: {0}")]
     Source(#[from] sqlx::Error),
+    /// There is nothing to take over.
+    #[error(
+        "--from has none of the tables api_errors, error_aggregations and generation_pipelines: \
+         if they are in a schema of their own, name it: ?options=-c%20search_path%3Dlegacy"
+    )]
+    NoTables,
+    /// The source is a redspan's.
+    #[error(
+        "--from leads to redspan's own table {table} in the schema {schema}: name the schema of the \
+         layer's tables, as in ?options=-c%20search_path%3Dpublic"
+    )]
+    OwnTables {
+        /// Which was found first.
+        table: &'static str,
+        /// Where.
+        schema: String,
+    },
     /// The target does not take it.
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The same.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// The target cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+}
+
+impl ImportError {
+    /// What the target says of a value that it refuses, for good.
+    fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Write(WriteError::Refused(reason))
+            | Self::Repository(RepositoryError::Write(WriteError::Refused(reason))) => Some(reason),
+            _ => None,
+        }
+    }
 }
 
 /// What became of the rows of one kind. `found` is the sum of the others.
@@ -94,6 +123,8 @@ pub struct Balance {
     pub pipelines: Count,
     /// Why rows were refused; the first of them.
     pub reasons: Vec<String>,
+    /// Tables that the source does not have.
+    pub missing_tables: Vec<&'static str>,
 }
 
 impl Balance {
@@ -126,10 +157,86 @@ pub async fn run(
     now: Timestamp,
     mut progress: impl FnMut(&Balance),
 ) -> Result<Balance, ImportError> {
-    let mut balance = Balance::default();
-    let mut rows = hours::Rows::default();
+    let mut balance = Balance {
+        missing_tables: source.missing(),
+        ..Balance::default()
+    };
+    let id = Uuid::now_v7();
+    let begun = json!({"from": source.place()});
+    note(target, id, ImportStep::Begin, begun).await?;
+    let mut rows = hours::Rows::of(source.name("imported hour").await?);
     errors::import(source, target, now, &mut rows, &mut balance, &mut progress).await?;
     hours::import(source, target, &rows, &mut balance, &mut progress).await?;
     pipelines::import(source, target, &mut balance, &mut progress).await?;
+    let ended = json!({
+        "from": source.place(),
+        "errors": balance.errors,
+        "hours": balance.hours,
+        "pipelines": balance.pipelines,
+    });
+    note(target, id, ImportStep::End, ended).await?;
     Ok(balance)
+}
+
+/// Tells the audit log how far it is.
+async fn note(
+    target: &Target,
+    id: Uuid,
+    step: ImportStep,
+    after: serde_json::Value,
+) -> Result<(), ImportError> {
+    let editor: &dyn Editor = &target.queue;
+    let noted = editor.order(&target.actor, NoteImport { id, step, after });
+    Ok(noted.await?)
+}
+
+/// Writes them all; those that the target refuses are found by halving, and refused alone. Answers
+/// in order.
+async fn halving<T: Clone, A>(
+    items: Vec<T>,
+    write: impl AsyncFn(Vec<T>) -> Result<Vec<A>, ImportError>,
+) -> Result<Vec<Result<A, String>>, ImportError> {
+    let mut answers = Vec::with_capacity(items.len());
+    let mut parts = vec![items];
+    while let Some(mut part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        match write(part.clone()).await {
+            Ok(written) => answers.extend(written.into_iter().map(Ok)),
+            Err(error) => {
+                let reason = error.refusal().map(str::to_owned).ok_or(error)?;
+                if part.len() == 1 {
+                    answers.push(Err(reason));
+                } else {
+                    let second = part.split_off(part.len() / 2);
+                    parts.extend([second, part]);
+                }
+            }
+        }
+    }
+    Ok(answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_refused_is_found_among_what_is_not() {
+        let write = async |part: Vec<u32>| {
+            if part.iter().any(|item| item % 7 == 3) {
+                return Err(WriteError::Refused("a seventh".to_owned()).into());
+            }
+            Ok(part)
+        };
+        let answers = halving((0..100).collect(), write).await.unwrap();
+        let expected = (0..100).map(|item| match item % 7 {
+            3 => Err("a seventh".to_owned()),
+            _ => Ok(item),
+        });
+        assert_eq!(answers, expected.collect::<Vec<_>>());
+        let away = async |_: Vec<u32>| Err(WriteError::TryAgain("away".to_owned()).into());
+        halving::<_, ()>(vec![1, 2], away).await.unwrap_err();
+    }
 }

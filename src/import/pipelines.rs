@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    BYTES_AT_ONCE, Balance, ImportError, ROWS_AT_ONCE, Source, Target,
+    BYTES_AT_ONCE, Balance, ImportError, ROWS_AT_ONCE, Source, Target, halving,
     source::Table,
     values::{instant, key},
 };
@@ -86,11 +86,22 @@ impl SourcePipeline {
         let progress = progress(self.progress).map_err(|error| format!("run {id}: {error}"))?;
         let updated_at = self.updated_at.unwrap_or(created_at);
         let config = self.config.unwrap_or_else(|| json!({}));
-        let mut stages = Vec::with_capacity(self.stages.len());
+        let mut stages = Vec::<Stage>::with_capacity(self.stages.len());
         for (order, stage) in (0..).zip(self.stages) {
             let name = stage.stage_name.clone();
-            let stage = stage.into_stage(&id, order, created_at);
-            stages.push(stage.map_err(|error| format!("run {id}, stage {name:?}: {error}"))?);
+            let stage = stage
+                .into_stage(&id, order, created_at)
+                .map_err(|error| format!("run {id}, stage {name:?}: {error}"))?;
+            if stages.iter().any(|other| other.stage_name == name) {
+                return Err(format!("run {id}: it has two stages {name:?}"));
+            }
+            if stages.iter().any(|other| other.id == stage.id) {
+                return Err(format!(
+                    "run {id}: it has two stages with the id {:?}",
+                    stage.id
+                ));
+            }
+            stages.push(stage);
         }
         if 1 + stages.len() > ROWS_PER_EDIT as usize {
             return Err(format!("run {id}: it has {} stages", stages.len()));
@@ -171,10 +182,10 @@ pub(super) async fn import(
     balance: &mut Balance,
     progress: &mut impl FnMut(&Balance),
 ) -> Result<(), ImportError> {
-    if !source.has(Table::Pipelines).await? {
+    if !source.has(Table::Pipelines) {
         return Ok(());
     }
-    let mut texts = source.rows(Table::Pipelines);
+    let mut texts = source.pipelines();
     let (mut runs, mut rows, mut bytes) = (Vec::new(), 0, 0);
     while let Some(text) = texts.try_next().await? {
         let run = serde_json::from_str(&text)
@@ -205,11 +216,16 @@ async fn write(
     runs: Vec<PipelineWithStages>,
     balance: &mut Balance,
 ) -> Result<(), ImportError> {
-    if runs.is_empty() {
-        return Ok(());
-    }
-    for is_new in target.pipelines.import(runs).await? {
-        balance.pipelines.add(is_new);
+    let ids: Vec<PipelineId> = runs.iter().map(|run| run.pipeline.id.clone()).collect();
+    let written = halving(runs, async |runs| Ok(target.pipelines.import(runs).await?));
+    for (id, is_new) in ids.into_iter().zip(written.await?) {
+        match is_new {
+            Ok(is_new) => balance.pipelines.add(is_new),
+            Err(refused) => {
+                let reason = format!("run {id}: {refused}");
+                balance.refuse(|balance| &mut balance.pipelines, reason);
+            }
+        }
     }
     Ok(())
 }

@@ -1,39 +1,33 @@
 //! The hand-written layer's database, in one state, row by row. Each row comes as JSON, which makes
 //! nothing of the types that the layer chose for its columns.
 
+use std::collections::BTreeMap;
+
 use futures_util::stream::BoxStream;
 use sqlx::{Connection, Executor, PgConnection};
 
+use crate::{domain::NameHasher, store::without_secrets};
+
+use super::ImportError;
+
 /// A table of the source.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Table {
     Errors,
     Hours,
     Pipelines,
+    Stages,
 }
 
 impl Table {
+    const ALL: [Self; 4] = [Self::Errors, Self::Hours, Self::Pipelines, Self::Stages];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Errors => "api_errors",
             Self::Hours => "error_aggregations",
             Self::Pipelines => "generation_pipelines",
-        }
-    }
-
-    const fn rows(self) -> &'static str {
-        match self {
-            Self::Errors => "SELECT CAST(to_jsonb(api_errors) AS TEXT) FROM api_errors",
-            Self::Hours => {
-                "SELECT CAST(to_jsonb(error_aggregations) AS TEXT) FROM error_aggregations"
-            }
-            Self::Pipelines => {
-                "SELECT CAST(to_jsonb(runs) || jsonb_build_object('stages', COALESCE( \
-                     (SELECT jsonb_agg(to_jsonb(stages) ORDER BY stages.stage_order) \
-                      FROM pipeline_stages AS stages WHERE stages.pipeline_id = runs.id), \
-                     CAST('[]' AS JSONB))) AS TEXT) \
-                 FROM generation_pipelines AS runs"
-            }
+            Self::Stages => "pipeline_stages",
         }
     }
 }
@@ -42,14 +36,18 @@ impl Table {
 #[derive(Debug)]
 pub struct Source {
     connection: PgConnection,
+    place: String,
+    /// The tables that are there, each with its schema's number.
+    tables: BTreeMap<Table, i64>,
 }
 
 impl Source {
-    /// Connects; everything that is read from now on is of this moment.
+    /// Connects, and looks where the tables are; everything that is read from now on is of this
+    /// moment.
     ///
     /// # Errors
-    /// When the server cannot be reached.
-    pub async fn open(url: &str) -> Result<Self, sqlx::Error> {
+    /// When the server cannot be reached, or has no tables of a layer.
+    pub async fn open(url: &str) -> Result<Self, ImportError> {
         let mut connection = PgConnection::connect(url).await?;
         // Whatever limit the role has: reading takes as long as writing does.
         connection
@@ -60,20 +58,82 @@ impl Source {
                  SET LOCAL TIME ZONE 'UTC'",
             )
             .await?;
-        Ok(Self { connection })
+        let mut tables = BTreeMap::new();
+        for table in Table::ALL {
+            if let Some(schema) = find(&mut connection, table).await? {
+                tables.insert(table, schema);
+            }
+        }
+        if tables.keys().all(|table| *table == Table::Stages) {
+            return Err(ImportError::NoTables);
+        }
+        Ok(Self {
+            connection,
+            place: without_secrets(url),
+            tables,
+        })
     }
 
-    /// Whether the layer had this table.
-    pub(super) async fn has(&mut self, table: Table) -> Result<bool, sqlx::Error> {
-        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-            .bind(table.name())
-            .fetch_one(&mut self.connection)
-            .await
+    /// Where it is, without secrets.
+    pub(super) fn place(&self) -> &str {
+        &self.place
     }
 
-    /// Every row, a JSON object.
-    pub(super) fn rows(&mut self, table: Table) -> BoxStream<'_, Result<String, sqlx::Error>> {
-        sqlx::query_scalar(table.rows()).fetch(&mut self.connection)
+    /// The tables that the layer does not have.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let missing = Table::ALL.into_iter().filter(|table| !self.has(*table));
+        missing.map(Table::name).collect()
+    }
+
+    /// Whether the layer has this table.
+    pub(super) fn has(&self, table: Table) -> bool {
+        self.tables.contains_key(&table)
+    }
+
+    /// Begins the names of what only this layer can tell apart: the same wherever its server is
+    /// reached, and another for every other.
+    pub(super) async fn name(&mut self, kind: &str) -> Result<NameHasher, ImportError> {
+        const SQL: &str = "SELECT system_identifier, CAST(pg_database.oid AS BIGINT) \
+            FROM pg_control_system(), pg_database WHERE datname = current_database()";
+        let (server, database): (i64, i64) =
+            sqlx::query_as(SQL).fetch_one(&mut self.connection).await?;
+        let schema = self.tables.values().next().copied().unwrap_or_default();
+        let mut name = NameHasher::new(kind);
+        for part in [server, database, schema] {
+            name.field(&part.to_le_bytes());
+        }
+        Ok(name)
+    }
+
+    /// Every row of `api_errors`, a JSON object.
+    pub(super) fn errors(&mut self) -> Rows<'_> {
+        self.rows("SELECT CAST(to_jsonb(api_errors) AS TEXT) FROM api_errors")
+    }
+
+    /// Every row of `error_aggregations`.
+    pub(super) fn hours(&mut self) -> Rows<'_> {
+        self.rows("SELECT CAST(to_jsonb(error_aggregations) AS TEXT) FROM error_aggregations")
+    }
+
+    /// Every row of `generation_pipelines`, with its stages.
+    pub(super) fn pipelines(&mut self) -> Rows<'_> {
+        if !self.has(Table::Stages) {
+            return self.rows(
+                "SELECT CAST(to_jsonb(runs) || '{\"stages\": []}' AS TEXT) \
+                 FROM generation_pipelines AS runs",
+            );
+        }
+        self.rows(
+            "SELECT CAST(to_jsonb(runs) || jsonb_build_object('stages', COALESCE( \
+                 (SELECT jsonb_agg(to_jsonb(stages) ORDER BY stages.stage_order) \
+                  FROM pipeline_stages AS stages WHERE stages.pipeline_id = runs.id), \
+                 CAST('[]' AS JSONB))) AS TEXT) \
+             FROM generation_pipelines AS runs",
+        )
+    }
+
+    fn rows(&mut self, sql: &'static str) -> Rows<'_> {
+        sqlx::query_scalar(sql).fetch(&mut self.connection)
     }
 
     /// Ends the connection.
@@ -82,3 +142,29 @@ impl Source {
         drop(self.connection.close().await);
     }
 }
+
+/// The number of the schema that has the table. Its name has no schema, so whatever comes first in
+/// the search path is found: for a role with redspan's name that is redspan's own.
+async fn find(connection: &mut PgConnection, table: Table) -> Result<Option<i64>, ImportError> {
+    const SQL: &str = "SELECT CAST(namespaces.oid AS BIGINT), CAST(namespaces.nspname AS TEXT), \
+            EXISTS (SELECT 1 FROM pg_class \
+                WHERE relnamespace = namespaces.oid AND relname = 'request_ledger') \
+        FROM pg_class AS tables \
+        JOIN pg_namespace AS namespaces ON namespaces.oid = tables.relnamespace \
+        WHERE tables.oid = to_regclass($1)";
+    let found: Option<(i64, String, bool)> = sqlx::query_as(SQL)
+        .bind(table.name())
+        .fetch_optional(connection)
+        .await?;
+    match found {
+        None => Ok(None),
+        Some((schema, _, false)) => Ok(Some(schema)),
+        Some((_, schema, true)) => Err(ImportError::OwnTables {
+            table: table.name(),
+            schema,
+        }),
+    }
+}
+
+/// Rows, each a JSON object.
+pub(super) type Rows<'s> = BoxStream<'s, Result<String, sqlx::Error>>;

@@ -72,6 +72,12 @@ pub(super) enum Kind<'a> {
 }
 
 impl DatabaseSettings {
+    /// Whether it is on a server, where others may use it too.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        matches!(self.kind(), Ok(Kind::Postgres))
+    }
+
     /// Reads the URL's scheme.
     pub(super) fn kind(&self) -> Result<Kind<'_>, StoreError> {
         if let Some(path) = self.url.strip_prefix("sqlite:") {
@@ -138,7 +144,7 @@ pub async fn backup(settings: &DatabaseSettings, to: &Path) -> Result<u64, Store
 }
 
 /// A URL for people: without user, password and parameters.
-pub(super) fn without_secrets(url: &str) -> String {
+pub(crate) fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);

@@ -8,6 +8,7 @@ pub mod edit;
 mod effects;
 mod error;
 mod filter;
+mod imported;
 pub mod migrate;
 mod new_error;
 mod pipelines;
@@ -23,6 +24,7 @@ pub use changes::{
     AggregationDelta, Changes, GroupDelta, GroupState, Labels, MetricFamily, MetricTotal,
     Regression, RequestTotalsDelta, StoredTrace, TraceIdentity, TraceWrite, UserDelta,
 };
+pub(crate) use connect::without_secrets;
 pub use connect::{DatabaseSettings, backup, connect, connect_reader};
 pub use error::StoreError;
 pub use filter::{
@@ -30,6 +32,7 @@ pub use filter::{
     GroupFilter, GroupedErrors, HourErrors, LatestError, Mismatch, NoCursor, Page, PageRequest,
     RequestFilter, Verification,
 };
+pub use imported::ImportedHour;
 pub use new_error::{InvalidField, NewApiError};
 pub use pipelines::{
     Created, GenerationPipelineRepository, NewPipeline, NewStage, Patch, PipelineFailure,
@@ -49,8 +52,8 @@ use async_trait::async_trait;
 use edit::AnyEdit;
 
 use crate::domain::{
-    Aggregation, ApiError, AuditId, ErrorGroup, ErrorId, Fingerprint, Hour, RequestDigest,
-    Sighting, StoredPart, Timestamp, TraceId, TraceKey,
+    Aggregation, ApiError, AuditId, ErrorGroup, ErrorId, Fingerprint, Hour, ImportKey,
+    RequestDigest, Sighting, StoredPart, Timestamp, TraceId, TraceKey,
 };
 
 /// One database, SQLite or PostgreSQL.
@@ -276,8 +279,8 @@ pub trait Ingest: Send {
         digests: &[RequestDigest],
     ) -> Result<Vec<RequestDigest>, StoreError>;
 
-    /// Registers users that are new: in a transaction of its own where others write too, else with
-    /// the transaction that begins next. Sorted, no duplicates.
+    /// Registers users that are new: in the transaction, if there is one; else in one of its own
+    /// where others write too, else with the one that begins next. Sorted, no duplicates.
     async fn register_users(&mut self, users: &[String], now: Timestamp) -> Result<(), StoreError>;
 
     /// Begins the group's transaction.
@@ -326,8 +329,19 @@ pub trait Ingest: Send {
         now: Timestamp,
     ) -> Result<u64, StoreError>;
 
-    /// Makes edits, in one transaction of their own, and commits. One that is refused takes nothing
-    /// of the others with it.
+    /// Remembers what is taken over from another ledger (sorted, no duplicates); returns what of it
+    /// is new, in no order.
+    async fn take_over(&mut self, keys: &[ImportKey]) -> Result<Vec<ImportKey>, StoreError>;
+
+    /// Adds to what was taken of another ledger's hours (sorted, no duplicates); returns what was
+    /// taken of them by then, in no order, held until the transaction ends.
+    async fn count_imported(
+        &mut self,
+        hours: &[ImportedHour],
+    ) -> Result<Vec<ImportedHour>, StoreError>;
+
+    /// Makes edits, in a transaction of their own that is to be committed. One that is refused takes
+    /// nothing of the others with it.
     async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError>;
 
     /// Commits. An error here means that nobody knows: see [`StoreError::UnknownOutcome`].

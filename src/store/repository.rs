@@ -320,7 +320,8 @@ impl ApiErrorRepository {
 }
 
 impl UnlinkedErrors {
-    fn into_delta(self) -> Result<AggregationDelta, Vec<InvalidField>> {
+    /// Checked, as it is counted.
+    pub(crate) fn into_delta(self) -> Result<AggregationDelta, Vec<InvalidField>> {
         let mut invalid = Vec::new();
         let mut refuse = |field, value: String, advice: String| {
             invalid.push(InvalidField {

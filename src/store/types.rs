@@ -14,9 +14,9 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::domain::{
-    AggregationId, AuditId, Category, ErrorId, Fingerprint, GroupStatus, Hour, PipelineId,
-    PipelineStatus, RequestDigest, RequestTotalsId, Severity, SpanId, StageStatus, Timestamp,
-    TraceId, TraceKey, UserKey,
+    AggregationId, AuditId, Category, ErrorId, Fingerprint, GroupStatus, Hour, ImportKey,
+    PipelineId, PipelineStatus, RequestDigest, RequestTotalsId, Severity, SpanId, StageStatus,
+    Timestamp, TraceId, TraceKey, UserKey,
 };
 
 /// Implements both databases' traits for `$name` by way of the plain types that the drivers know.
@@ -144,6 +144,12 @@ stored_as!(
 stored_as!(
     RequestDigest, sqlite Vec<u8>, postgres Vec<u8>,
     |digest| digest.0.to_vec(), digest.0.to_vec(),
+    |bytes| Ok(Self(bytes.as_slice().try_into()?)), |bytes| Ok(Self(bytes.as_slice().try_into()?)),
+);
+
+stored_as!(
+    ImportKey, sqlite Vec<u8>, postgres Vec<u8>,
+    |key| key.0.to_vec(), key.0.to_vec(),
     |bytes| Ok(Self(bytes.as_slice().try_into()?)), |bytes| Ok(Self(bytes.as_slice().try_into()?)),
 );
 

@@ -28,6 +28,7 @@ use crate::{
 use super::{
     failpoint,
     group::{self, Refusable},
+    imported::Taken,
     open::OpenTraceSet,
     plan::{self, HourlyLabelSets, UserHasher},
     queue::{self, CommitQueue, Item, Outcome, Work},
@@ -132,6 +133,7 @@ struct Changed {
     effects: plan::Effects,
     records: Vec<group::TraceRecords>,
     trace_keys: Vec<TraceKey>,
+    taken: Taken,
 }
 
 /// Whether to write for good, or only to see whether the database takes it.

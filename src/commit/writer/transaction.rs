@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    Changed, Done, Purpose, Session, Writer, failpoint,
+    Changed, Done, Purpose, Session, Taken, Writer, failpoint,
     group::{self, Group, Piece, Refusable},
     plan::{self, Candidates, Plan, PlanInput, TraceInput},
     queue::{Outcome, Tally, Work},
@@ -43,7 +43,8 @@ impl Writer {
         if works.iter().any(|work| work.is_edit()) {
             return edit(connection.as_mut(), works, now).await;
         }
-        self.register_users(connection.as_mut(), works, now).await?;
+        self.register_users(connection.as_mut(), users(works), now)
+            .await?;
         failpoint::pass("before_begin");
         connection.begin().await?;
         if !connection.hold_writer(&self.name, session.epoch).await? {
@@ -57,7 +58,7 @@ impl Writer {
             .insert_ledger(&group::digests(works), now)
             .await?;
         let fresh = group::fresh(works, &new_digests);
-        let changed = self
+        let mut changed = self
             .change(connection.as_mut(), works, &fresh, refused, now)
             .await?;
         failpoint::pass("after_insert");
@@ -71,13 +72,14 @@ impl Writer {
         failpoint::pass("before_commit");
         connection.commit().await?;
         failpoint::pass("after_commit");
-        self.parts.metrics.data.apply(changed.metrics);
+        let metrics = std::mem::take(&mut changed.metrics);
+        self.parts.metrics.data.apply(metrics);
         self.note_folded();
 
         let effects = &changed.effects;
         let tallies = Group::tally(works, &fresh, refused, &changed.records, &effects.sightings);
         Ok(Done {
-            outcomes: outcomes(works, &fresh, refused, tallies, &effects.logged),
+            outcomes: outcomes(works, &fresh, refused, tallies, &changed),
             trace_keys: changed.trace_keys,
         })
     }
@@ -100,7 +102,18 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Changed, StoreError> {
         let labels = &mut self.parts.request_labels;
-        let group = Group::collect(works, fresh, refused, &mut self.seen, labels);
+        let mut group = Group::collect(works, fresh, refused, &mut self.seen, labels);
+        let mut taken = Taken::default();
+        if let [Work::Imported(imported)] = works {
+            let new = imported.take_over(connection).await?;
+            // Of what was taken over before a user may have been forgotten since.
+            let users = new.errors.iter().filter_map(|row| row.user_id.as_ref());
+            self.register_users(connection, users.collect(), now)
+                .await?;
+            group.logged = new.errors;
+            group.upserts = new.unlinked;
+            taken = new.taken;
+        }
         let mut plan = Plan::new(now, &self.parts.users);
         let mut records = Vec::new();
         for piece in group.pieces() {
@@ -142,6 +155,11 @@ impl Writer {
         changes.writer.clone_from(&self.name);
         changes.requests = group.requests;
         let gains = if matches!(works, [Work::Imported(_)]) {
+            // Those that were here under their ids before stay as they are.
+            let mut stored = effects.logged.iter();
+            for is_new in taken.errors.iter_mut().filter(|is_new| **is_new) {
+                *is_new = stored.next() == Some(&plan::Outcome::Error);
+            }
             changes.imported = effects.errors.values().sum();
             MetricDeltas::default()
         } else {
@@ -154,6 +172,7 @@ impl Writer {
             effects,
             records,
             trace_keys,
+            taken,
         })
     }
 
@@ -176,28 +195,12 @@ impl Writer {
     }
 
     /// Registers the users that rows will name and that are not known to be there.
-    pub(super) async fn register_users(
+    async fn register_users(
         &mut self,
         connection: &mut dyn Ingest,
-        works: &[&Work],
+        users: Vec<&String>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut users = Vec::new();
-        for work in works {
-            match work {
-                Work::Telemetry(findings) => {
-                    let facts = findings.traces.iter().flat_map(|trace| &trace.sightings);
-                    users.extend(
-                        facts.filter_map(|sighting| sighting.facts.as_ref()?.user_id.as_ref()),
-                    );
-                    users.extend(findings.rows.iter().filter_map(|row| row.user_id.as_ref()));
-                }
-                Work::Errors(errors) | Work::Imported(errors) => {
-                    users.extend(errors.iter().filter_map(|error| error.user_id.as_ref()));
-                }
-                Work::Unlinked { .. } | Work::Edit(_) | Work::Rebuild { .. } => {}
-            }
-        }
         let mut users: Vec<String> = users
             .into_iter()
             .filter(|user| !self.registered.contains(*user))
@@ -217,6 +220,26 @@ impl Writer {
     }
 }
 
+/// The users that rows will name. Which rows of another ledger are new only the database knows.
+fn users<'w>(works: &[&'w Work]) -> Vec<&'w String> {
+    let mut users = Vec::new();
+    for work in works {
+        match work {
+            Work::Telemetry(findings) => {
+                let facts = findings.traces.iter().flat_map(|trace| &trace.sightings);
+                users
+                    .extend(facts.filter_map(|sighting| sighting.facts.as_ref()?.user_id.as_ref()));
+                users.extend(findings.rows.iter().filter_map(|row| row.user_id.as_ref()));
+            }
+            Work::Errors(errors) => {
+                users.extend(errors.iter().filter_map(|error| error.user_id.as_ref()));
+            }
+            Work::Imported(_) | Work::Unlinked { .. } | Work::Edit(_) | Work::Rebuild { .. } => {}
+        }
+    }
+    users
+}
+
 /// Makes the edits of a group; each leaves its answer with whoever asked for it.
 async fn edit(
     connection: &mut dyn Ingest,
@@ -228,6 +251,9 @@ async fn edit(
         _ => None,
     });
     connection.edit(&edits.collect::<Vec<_>>(), now).await?;
+    failpoint::pass("after_edit");
+    connection.commit().await?;
+    failpoint::pass("after_edit_commit");
     Ok(Done {
         outcomes: vec![Outcome::Edited; works.len()],
         trace_keys: Vec::new(),
@@ -300,15 +326,15 @@ fn deltas(changes: &Changes, effects: &plan::Effects) -> MetricDeltas {
     deltas
 }
 
-/// What each work is told. `logged` holds what became of the rows of all fresh works, in order.
+/// What each work is told. What became of the rows of all fresh works is known in their order.
 fn outcomes(
     works: &[&Work],
     fresh: &[bool],
     refused: &HashSet<Refusable>,
     tallies: Vec<Tally>,
-    logged: &[plan::Outcome],
+    changed: &Changed,
 ) -> Vec<Outcome> {
-    let mut logged = logged.iter();
+    let mut logged = changed.effects.logged.iter();
     works
         .iter()
         .zip(fresh)
@@ -323,7 +349,8 @@ fn outcomes(
                 }
                 Outcome::Committed(tally)
             }
-            Work::Errors(errors) | Work::Imported(errors) => Outcome::Logged(
+            Work::Imported(_) => Outcome::Taken(changed.taken.clone()),
+            Work::Errors(errors) => Outcome::Logged(
                 logged
                     .by_ref()
                     .take(errors.len())

@@ -7,6 +7,7 @@ mod errors;
 mod forget;
 mod groups;
 mod held;
+mod import;
 mod lease;
 mod prune;
 mod purge;
@@ -27,12 +28,13 @@ pub use forget::{
     ForgetInAudit, ForgetInErrors, ForgetInPipelines, ForgetInTraces, ForgetUser, Forgotten,
 };
 pub use groups::{ChangeGroup, GroupChange};
+pub use import::{ImportStep, NoteImport};
 pub use lease::{GiveLeaseBack, TakeLease};
 pub use prune::{Prunable, Prune, PruneRegistry, PrunedPage, Registry};
 pub use purge::{PurgeErrors, Purged};
 
-use super::{Dialect, InvalidField, RepositoryError, WriteError, reader::Statement};
-use crate::domain::Timestamp;
+use super::{Dialect, InvalidField, RepositoryError, WriteError, imported, reader::Statement};
+use crate::domain::{ImportKey, Timestamp};
 
 /// Rows that one edit changes at most, so that telemetry never waits long behind it.
 pub const ROWS_PER_EDIT: u32 = 500;
@@ -121,6 +123,15 @@ impl<DB: Dialect> EditTx<'_, DB> {
         read: impl Fn(&DB::Row) -> Result<T, sqlx::Error> + Send + Sync,
     ) -> Result<Option<T>, sqlx::Error> {
         Ok(self.all(statement, read).await?.into_iter().next())
+    }
+
+    /// Remembers what is taken over from another ledger (sorted, no duplicates); returns what of it
+    /// is new, in no order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn take_over(&mut self, keys: &[ImportKey]) -> Result<Vec<ImportKey>, sqlx::Error> {
+        imported::take_over::<DB>(self.connection, keys).await
     }
 
     /// Changes rows; returns how many.

@@ -1,11 +1,13 @@
 //! The changes of runs and stages, each one transaction with its audit entry.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Pipeline, PipelineId, PipelineWithStages, Stage, Timestamp},
+    domain::{ImportKey, Pipeline, PipelineId, PipelineWithStages, Stage, Timestamp},
     store::{
         Dialect,
         checks::json_bytes,
@@ -44,7 +46,7 @@ impl Edit for CreatePipelines {
     type Answer = Vec<Created>;
 
     async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
-        let are_new = insert_new(tx, "create", &self.0).await?;
+        let are_new = insert_new(tx, "create", &self.0.iter().collect::<Vec<_>>()).await?;
         let answer = self.0.iter().zip(are_new);
         let mut answer: Vec<_> = answer
             .map(|(new, is_new)| Created {
@@ -67,8 +69,9 @@ impl Edit for CreatePipelines {
     }
 }
 
-/// Takes over runs that another ledger held, as they are. One that is there already stays as it is;
-/// answers for each, in order, whether it is new.
+/// Takes over runs that another ledger held, as they are. One that is there already stays as it is,
+/// and one that was taken over before is not taken again; answers for each, in order, whether it is
+/// new.
 #[derive(Debug)]
 pub(super) struct ImportPipelines(pub(super) Vec<PipelineWithStages>);
 
@@ -76,7 +79,17 @@ impl Edit for ImportPipelines {
     type Answer = Vec<bool>;
 
     async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
-        Ok(insert_new(tx, "import", &self.0).await?)
+        let mut keys: Vec<ImportKey> = self.0.iter().map(import_key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let keys: HashSet<ImportKey> = tx.take_over(&keys).await?.into_iter().collect();
+        let runs = self.0.iter().filter(|run| keys.contains(&import_key(run)));
+        let runs: Vec<&PipelineWithStages> = runs.collect();
+        let are_new = insert_new(tx, "import", &runs).await?;
+        let new = runs.iter().zip(are_new).filter(|(_, is_new)| *is_new);
+        let new: HashSet<&PipelineId> = new.map(|(run, _)| &run.pipeline.id).collect();
+        let answer = self.0.iter().map(|run| new.contains(&run.pipeline.id));
+        Ok(answer.collect())
     }
 
     fn rows(&self) -> usize {
@@ -93,7 +106,7 @@ impl Edit for ImportPipelines {
 async fn insert_new<DB: Dialect>(
     tx: &mut EditTx<'_, DB>,
     action: &'static str,
-    new: &[PipelineWithStages],
+    new: &[&PipelineWithStages],
 ) -> Result<Vec<bool>, sqlx::Error> {
     let runs = || new.iter().map(|new| &new.pipeline);
     register_users(tx, runs().filter_map(|run| run.user_id.as_deref())).await?;
@@ -113,6 +126,10 @@ async fn insert_new<DB: Dialect>(
     insert_stages(tx, &stages).await?;
     tx.audit(entries).await?;
     Ok(are_new)
+}
+
+fn import_key(run: &PipelineWithStages) -> ImportKey {
+    ImportKey::of_pipeline(&run.pipeline.id)
 }
 
 fn rows(runs: &[PipelineWithStages]) -> usize {

@@ -65,7 +65,7 @@ pub(super) async fn register_assets<'a, DB: Dialect>(
 /// Inserts those that are not there; which these are.
 pub(super) async fn insert_pipelines<DB: Dialect>(
     tx: &mut EditTx<'_, DB>,
-    new: &[PipelineWithStages],
+    new: &[&PipelineWithStages],
 ) -> Result<BTreeSet<PipelineId>, sqlx::Error> {
     // In order, so that two batches cannot wait for each other in a circle.
     let mut runs = BTreeMap::new();

@@ -18,14 +18,16 @@ use self::apply::AT_ONCE;
 use super::{Access, open::script};
 use crate::{
     domain::{
-        ApiError, ErrorId, Fingerprint, GroupStatus, Hour, RequestDigest, Sighting, Timestamp,
-        TraceKey,
+        ApiError, ErrorId, Fingerprint, GroupStatus, Hour, ImportKey, RequestDigest, Sighting,
+        Timestamp, TraceKey,
     },
     store::{
-        Changes, GroupState, Ingest, MetricTotal, StoreError, StoredTrace, TraceIdentity,
+        Changes, GroupState, ImportedHour, Ingest, MetricTotal, StoreError, StoredTrace,
+        TraceIdentity,
         edit::{AnyEdit, Verdict},
         effects::{MetricRow, earliest, latest},
         error::During,
+        imported,
         reader::rows::api_error,
         rebuild::{next_hour, rebuild_hour},
         rows::error_columns_read,
@@ -210,9 +212,19 @@ impl Ingest for PostgresIngest {
         }
     }
 
+    async fn take_over(&mut self, keys: &[ImportKey]) -> Result<Vec<ImportKey>, StoreError> {
+        timed!(self, "remember what is imported", take_over(keys))
+    }
+
+    async fn count_imported(
+        &mut self,
+        hours: &[ImportedHour],
+    ) -> Result<Vec<ImportedHour>, StoreError> {
+        timed!(self, "remember what is imported", count_imported(hours))
+    }
+
     async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError> {
-        timed!(self, "make edits", EDIT_TIME * AT_ONCE, edit(edits, now))?;
-        self.commit().await
+        timed!(self, "make edits", EDIT_TIME * AT_ONCE, edit(edits, now))
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
@@ -327,6 +339,21 @@ impl Session {
                 .during(DURING)?;
         }
         Ok(())
+    }
+
+    async fn take_over(&mut self, keys: &[ImportKey]) -> Result<Vec<ImportKey>, StoreError> {
+        imported::take_over::<Postgres>(&mut self.connection, keys)
+            .await
+            .during("remember what is imported")
+    }
+
+    async fn count_imported(
+        &mut self,
+        hours: &[ImportedHour],
+    ) -> Result<Vec<ImportedHour>, StoreError> {
+        imported::count_imported::<Postgres>(&mut self.connection, hours)
+            .await
+            .during("remember what is imported")
     }
 
     async fn claim_writer(&mut self, name: &str) -> Result<i64, StoreError> {

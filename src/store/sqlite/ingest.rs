@@ -10,12 +10,17 @@ use sqlx::{Executor, Sqlite, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{chunks::Chunked, open};
 use crate::{
-    domain::{ApiError, ErrorId, Fingerprint, Hour, RequestDigest, Sighting, Timestamp, TraceKey},
+    domain::{
+        ApiError, ErrorId, Fingerprint, Hour, ImportKey, RequestDigest, Sighting, Timestamp,
+        TraceKey,
+    },
     store::{
-        Changes, GroupState, Ingest, MetricTotal, StoreError, StoredTrace, TraceIdentity,
+        Changes, GroupState, ImportedHour, Ingest, MetricTotal, StoreError, StoredTrace,
+        TraceIdentity,
         edit::{AnyEdit, Verdict},
         effects::MetricRow,
         error::During,
+        imported,
         reader::rows::api_error,
         rebuild::{next_hour, rebuild_hour},
         rows::error_columns_read,
@@ -117,6 +122,9 @@ impl Ingest for SqliteIngest {
     }
 
     async fn register_users(&mut self, users: &[String], now: Timestamp) -> Result<(), StoreError> {
+        if self.in_transaction {
+            return self.insert_users(users, now).await;
+        }
         // Nobody else writes, so nobody waits for a registration in the group's own transaction;
         // one of its own would cost the disk another wait.
         self.users_to_register = Some((users.to_vec(), now));
@@ -311,6 +319,21 @@ impl Ingest for SqliteIngest {
         }
     }
 
+    async fn take_over(&mut self, keys: &[ImportKey]) -> Result<Vec<ImportKey>, StoreError> {
+        imported::take_over::<Sqlite>(&mut self.connection, keys)
+            .await
+            .during("remember what is imported")
+    }
+
+    async fn count_imported(
+        &mut self,
+        hours: &[ImportedHour],
+    ) -> Result<Vec<ImportedHour>, StoreError> {
+        imported::count_imported::<Sqlite>(&mut self.connection, hours)
+            .await
+            .during("remember what is imported")
+    }
+
     async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError> {
         const DURING: &str = "make edits";
         self.begin().await?;
@@ -334,7 +357,7 @@ impl Ingest for SqliteIngest {
                 .await
                 .during(DURING)?;
         }
-        self.commit().await
+        Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {

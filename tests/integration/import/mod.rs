@@ -1,5 +1,10 @@
-//! What a hand-written layer kept is taken over to the row, in one go or after being killed in the
-//! middle.
+//! What a hand-written layer kept is taken over to the row, once, in one go or after being killed in
+//! the middle.
+
+mod again;
+mod killed;
+mod layer;
+mod refused;
 
 use std::{
     collections::BTreeSet,
@@ -7,15 +12,14 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::{
-    checker::Checker,
+    checker::{Checker, Dump},
     databases::{Database, Kind, each_kind},
     program,
 };
 
-const SCHEMA: &str = include_str!("schema.sql");
+use layer::Layer;
 
 /// How many errors and runs the layer kept.
 fn size() -> (i64, i64) {
@@ -34,77 +38,22 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
-/// The database of the layer.
-struct Layer(Database);
+/// A number of a database.
+fn number(database: &Database, schema: &str, sql: &'static str) -> i64 {
+    block_on(async {
+        let mut database = Checker::open(&database.url, schema).await;
+        database.number(sql).await
+    })
+}
 
-impl Layer {
-    fn new() -> Self {
-        let layer = Self(Database::new(Kind::Postgres));
-        layer.execute(SCHEMA);
-        layer
+/// An empty database that can be imported into. That of a server somebody brings up to date.
+fn target(kind: Kind) -> Database {
+    let database = Database::new(kind);
+    if kind == Kind::Postgres {
+        let migrated = redspan(&database, &["migrate", "up"], &[]);
+        assert!(migrated.status.success(), "{migrated:?}");
     }
-
-    fn execute(&self, sql: &str) {
-        block_on(async {
-            let mut connection = PgConnection::connect(&self.0.url).await.unwrap();
-            let sql = AssertSqlSafe(sql.to_owned());
-            connection.execute(sql).await.unwrap();
-            connection.close().await.unwrap();
-        });
-    }
-
-    /// Errors of three months, one in three of a user and one in five resolved; hours that count
-    /// them, of which some count 7 more; and runs in every status, each with two stages.
-    fn fill(&self, errors: i64, runs: i64) {
-        self.execute(&format!(
-            "INSERT INTO api_errors (user_id, request_id, endpoint, method, error_code, error_message, \
-               error_stack, severity, category, status_code, request_headers, external_service, \
-               context, tags, resolved, resolved_at, resolved_by, resolution, ip_address, created_at) \
-             SELECT CASE WHEN n % 3 = 0 THEN person.id END, 'request-' || n, '/orders/' || n % 40, 'POST', \
-               'OrderRefused', 'order ' || n || ' — refused ''twice''', E'at refuse\\n  at pay', \
-               (enum_range(NULL::error_severity))[1 + n % 5], (enum_range(NULL::error_category))[1 + n % 9], \
-               CASE WHEN n % 4 > 0 THEN 500 + n % 4 END, '{{\"accept\": \"*/*\"}}', \
-               CASE WHEN n % 6 = 0 THEN 'bank' END, jsonb_build_object('number', n), '[\"legacy\"]', \
-               n % 5 = 0, CASE WHEN n % 5 = 0 THEN now() END, CASE WHEN n % 5 = 0 THEN person.id END, \
-               CASE WHEN n % 5 = 0 THEN 'paid back' END, '203.0.113.7', \
-               TIMESTAMPTZ '2026-02-01 00:00:00.123456+00' + n * (INTERVAL '90 days' / {errors}) \
-             FROM generate_series(0, {errors} - 1) AS n \
-             JOIN (SELECT id, row_number() OVER (ORDER BY email) - 1 AS number FROM users) AS person \
-               ON person.number = n % 100"
-        ));
-        self.execute(
-            "INSERT INTO error_aggregations (hour_bucket, endpoint, severity, category, \
-               external_service, total_errors, unique_users, first_occurrence, last_occurrence) \
-             SELECT date_trunc('hour', created_at, 'UTC'), endpoint, severity, category, external_service, \
-               COUNT(*) + CASE WHEN endpoint = '/orders/7' THEN 7 ELSE 0 END, COUNT(DISTINCT user_id), \
-               MIN(created_at), MAX(created_at) FROM api_errors GROUP BY 1, 2, 3, 4, 5",
-        );
-        self.execute(&format!(
-            "INSERT INTO generation_pipelines (id, user_id, asset_id, config, status, progress, error, \
-               error_details, meshy_task_id, created_at, started_at, completed_at, updated_at) \
-             SELECT 'pipeline-' || n, person.id, (SELECT id FROM assets ORDER BY name LIMIT 1), \
-               jsonb_build_object('type', 'model', 'n', n), (enum_range(NULL::pipeline_status))[1 + n % 5], \
-               n % 101, CASE WHEN n % 5 = 3 THEN 'no mesh' END, CASE WHEN n % 5 = 3 THEN '{{\"a\": [1]}}'::jsonb END, \
-               'task-' || n, at, at, CASE WHEN n % 5 > 1 THEN at + INTERVAL '90 seconds' END, at + INTERVAL '2 minutes' \
-             FROM (SELECT n, TIMESTAMP '2026-02-01 00:00:00.5' + n * INTERVAL '1 minute' AS at \
-                   FROM generate_series(0, {runs} - 1) AS n) AS numbers \
-             JOIN (SELECT id, row_number() OVER (ORDER BY email) - 1 AS number FROM users) AS person \
-               ON person.number = n % 100; \
-             INSERT INTO pipeline_stages (pipeline_id, stage_name, stage_order, status, progress, result, duration) \
-             SELECT id, stage, CASE stage WHEN 'mesh' THEN 0 ELSE 1 END, 'completed', 100, '{{\"ok\": true}}', 1500 \
-             FROM generation_pipelines CROSS JOIN (VALUES ('mesh'), ('rig')) AS stages (stage)"
-        ));
-    }
-
-    /// Label sets of hours that count 7 more than there are rows.
-    fn hours(&self) -> i64 {
-        block_on(async {
-            let mut layer = Checker::open(&self.0.url, "public").await;
-            layer
-                .number("SELECT COUNT(*) FROM error_aggregations WHERE endpoint = '/orders/7'")
-                .await
-        })
-    }
+    database
 }
 
 /// Runs the program on a database.
@@ -118,8 +67,26 @@ fn redspan(database: &Database, arguments: &[&str], environment: &[(&str, &str)]
 }
 
 fn import(database: &Database, layer: &Layer, environment: &[(&str, &str)]) -> Output {
-    let arguments = ["import", "--from", &layer.0.url, "--json"];
+    let arguments = ["import", "--from", layer.url(), "--json"];
     redspan(database, &arguments, environment)
+}
+
+/// Imports everything; answers with the balance.
+fn imported(database: &Database, layer: &Layer) -> Value {
+    let output = import(database, layer, &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    balance(&output)
+}
+
+/// A kind's rows of the balance, if so many are new and so many were there, and none refused.
+fn count(imported: i64, there_already: i64) -> Value {
+    json!({
+        "found": imported + there_already,
+        "imported": imported,
+        "thereAlready": there_already,
+        "refused": 0,
+    })
 }
 
 /// The balance that is printed; `found` of each kind is the sum of the rest.
@@ -146,7 +113,7 @@ fn assert_same(database: &Database, layer: &Layer) {
         Kind::Postgres => "CAST(resolved AS TEXT)",
     };
     block_on(async {
-        let mut old = Checker::open(&layer.0.url, "public").await;
+        let mut old = Checker::open(layer.url(), "public").await;
         let mut new = Checker::open(&database.url, &database.schema).await;
         for (table, columns, times) in [
             (
@@ -217,8 +184,25 @@ fn assert_same(database: &Database, layer: &Layer) {
         let sum = "SELECT CAST(SUM(total_errors) AS BIGINT) FROM error_aggregations";
         assert_eq!(new.number(sum).await, old.number(sum).await);
     });
+    assert_verified(database);
+}
+
+/// That every count of ours is right.
+fn assert_verified(database: &Database) {
     let verified = redspan(database, &["aggregations", "verify"], &[]);
     assert!(verified.status.success(), "{verified:?}");
+}
+
+/// What the database holds, but for the audit log.
+fn dump(database: &Database) -> Dump {
+    block_on(async {
+        let mut dump = Checker::open(&database.url, &database.schema)
+            .await
+            .dump()
+            .await;
+        dump.remove("audit_log");
+        dump
+    })
 }
 
 /// PostgreSQL's time in microseconds since 1970, as text.
@@ -233,93 +217,67 @@ fn an_import_balances_to_the_row_and_a_second_one_changes_nothing() {
     layer.fill(errors, runs);
     let hours = layer.hours();
     each_kind(|kind| {
-        let database = Database::new(kind);
-        for is_first in [true, false] {
-            let output = import(&database, &layer, &[]);
-            assert!(output.status.success(), "{output:?}");
-            let count = |found: i64| {
-                let imported = if is_first { found } else { 0 };
-                json!({
-                    "found": found,
-                    "imported": imported,
-                    "thereAlready": found - imported,
-                    "refused": 0,
-                })
-            };
-            assert_eq!(
-                balance(&output),
-                json!({
-                    "errors": count(errors),
-                    "hours": count(hours),
-                    "pipelines": count(runs),
-                    "reasons": [],
-                })
-            );
-            assert_same(&database, &layer);
-        }
-    });
-}
-
-#[test]
-fn an_import_that_is_killed_goes_on_where_it_ended() {
-    let (errors, runs) = size();
-    let layer = Layer::new();
-    layer.fill(errors, runs);
-    each_kind(|kind| {
-        let database = Database::new(kind);
-        let killed = [
-            ("REDSPAN_FAILPOINT", "after_insert:2"),
-            ("REDSPAN_FAILPOINT", "after_commit:4"),
-        ];
-        for failpoint in killed {
-            let output = import(&database, &layer, &[failpoint]);
-            assert!(!output.status.success(), "{output:?}");
-        }
-        let output = import(&database, &layer, &[]);
-        assert!(output.status.success(), "{output:?}");
-        let balance = balance(&output);
-        assert!(
-            balance["errors"]["thereAlready"].as_u64() > Some(0),
-            "{balance}"
-        );
-        assert!(
-            balance["errors"]["imported"].as_u64() > Some(0),
-            "{balance}"
+        let database = target(kind);
+        let expected = |count: fn(i64) -> Value| {
+            json!({
+                "errors": count(errors),
+                "hours": count(hours),
+                "pipelines": count(runs),
+                "reasons": [],
+                "missingTables": [],
+            })
+        };
+        assert_eq!(
+            imported(&database, &layer),
+            expected(|found| count(found, 0))
         );
         assert_same(&database, &layer);
+        let before = dump(&database);
+        assert_eq!(
+            imported(&database, &layer),
+            expected(|found| count(0, found))
+        );
+        assert_eq!(dump(&database), before);
+        assert_verified(&database);
     });
 }
 
 #[test]
-fn rows_that_cannot_be_taken_are_told_and_the_others_are_there() {
+fn the_audit_log_says_who_imported_from_where_and_what_came_of_it() {
     let layer = Layer::new();
     layer.fill(20, 5);
-    layer.execute(
-        "UPDATE api_errors SET error_message = ' ' WHERE request_id = 'request-3'; \
-         UPDATE generation_pipelines SET progress = 120 WHERE id = 'pipeline-4'",
-    );
+    let secret = layer.url().replace("redspan@", "redspan:secret@");
     each_kind(|kind| {
-        let database = Database::new(kind);
-        let output = import(&database, &layer, &[]);
-        assert_eq!(output.status.code(), Some(65), "{output:?}");
-        let balance = balance(&output);
-        let refused = ["errors", "pipelines"].map(|kind| balance[kind]["refused"].clone());
-        assert_eq!(refused, [json!(1), json!(1)]);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("errorMessage is \" \""), "{said}");
-        assert!(
-            said.contains("run pipeline-4: its progress is 120"),
-            "{said}"
-        );
-        let stored = block_on(async {
+        let database = target(kind);
+        let arguments = ["import", "--from", &secret];
+        let output = redspan(&database, &arguments, &[("USER", "ada")]);
+        assert!(output.status.success(), "{output:?}");
+        let steps = block_on(async {
             let mut new = Checker::open(&database.url, &database.schema).await;
-            let errors = new.number("SELECT COUNT(*) FROM api_errors").await;
-            (
-                errors,
-                new.number("SELECT COUNT(*) FROM generation_pipelines")
-                    .await,
+            new.texts(
+                "SELECT entity_id || '|' || actor || '|' || action || '|' || CAST(after AS TEXT) \
+                 FROM audit_log WHERE entity = 'import' ORDER BY id",
             )
+            .await
         });
-        assert_eq!(stored, (19, 4));
+        assert_eq!(steps.len(), 2, "{steps:?}");
+        let step = |at: usize| {
+            let mut parts = steps[at].splitn(4, '|');
+            let mut part = || parts.next().unwrap().to_owned();
+            let (id, actor, action) = (part(), part(), part());
+            let after: Value = serde_json::from_str(&part()).unwrap();
+            (id, actor, action, after)
+        };
+        let ((id, actor, action, begun), ended) = (step(0), step(1));
+        assert_eq!((&*actor, &*action), ("cli:ada", "begin"));
+        let from = secret.split(['?', '@']).nth(1).unwrap();
+        assert_eq!(begun, json!({"from": format!("postgres://{from}")}));
+        let after = json!({
+            "from": begun["from"],
+            "errors": count(20, 0),
+            "hours": count(layer.hours(), 0),
+            "pipelines": count(5, 0),
+        });
+        assert_eq!(ended, (id, actor, "end".to_owned(), after));
     });
 }

@@ -45,7 +45,10 @@ impl Editor for AtTime {
         let mut connection = self.connection.lock().await;
         let now = Timestamp::from_micros(self.now_micros.load(Ordering::Relaxed));
         match connection.edit(&[&*edit], now).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                connection.commit().await.unwrap();
+                Ok(())
+            }
             Err(refused @ StoreError::Refused { .. }) => {
                 connection.rollback().await;
                 Err(WriteError::Refused(refused.to_string()))

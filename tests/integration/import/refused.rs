@@ -1,0 +1,195 @@
+//! What cannot be taken is told, and the rest is taken.
+
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+
+use super::{assert_verified, balance, block_on, import, layer::Layer, number, redspan, target};
+use crate::databases::{Database, Kind, each_kind};
+
+/// Runs a script on the database, past the program.
+fn execute(database: &Database, sql: &'static str) {
+    block_on(async {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match database.kind {
+            Kind::Sqlite => {
+                let mut connection = SqliteConnection::connect(&database.url).await.unwrap();
+                connection.execute(sql).await.unwrap();
+                connection.close().await.unwrap();
+            }
+            Kind::Postgres => {
+                let mut connection = PgConnection::connect(&database.url).await.unwrap();
+                connection.execute(sql).await.unwrap();
+                connection.close().await.unwrap();
+            }
+        }
+    });
+}
+
+fn stored(database: &Database) -> [i64; 2] {
+    [
+        "SELECT COUNT(*) FROM api_errors",
+        "SELECT COUNT(*) FROM generation_pipelines",
+    ]
+    .map(|sql| number(database, &database.schema, sql))
+}
+
+fn refused(balance: &Value) -> Value {
+    ["errors", "hours", "pipelines"]
+        .map(|kind| balance[kind]["refused"].clone())
+        .into()
+}
+
+#[test]
+fn rows_that_cannot_be_taken_are_told_and_the_others_are_there() {
+    each_kind(|kind| {
+        let layer = Layer::new();
+        layer.fill(20, 5);
+        layer.execute(
+            "UPDATE api_errors SET error_message = ' ' WHERE request_id = 'request-7'; \
+             UPDATE generation_pipelines SET progress = 120 WHERE id = 'pipeline-4'; \
+             UPDATE pipeline_stages SET stage_name = 'mesh' WHERE pipeline_id = 'pipeline-3'; \
+             ALTER TABLE error_aggregations ALTER COLUMN hour_bucket DROP NOT NULL; \
+             INSERT INTO error_aggregations (total_errors) VALUES (5)",
+        );
+        let database = target(kind);
+        let output = import(&database, &layer, &[]);
+        assert_eq!(output.status.code(), Some(65), "{output:?}");
+        assert_eq!(refused(&balance(&output)), json!([1, 1, 2]));
+        let said = String::from_utf8_lossy(&output.stderr);
+        for reason in [
+            "errorMessage is \" \"",
+            "an hour of 5 errors has no hour_bucket",
+            "run pipeline-3: it has two stages \"mesh\"",
+            "run pipeline-4: its progress is 120",
+        ] {
+            assert!(said.contains(reason), "{reason}: {said}");
+        }
+        assert_eq!(stored(&database), [19, 3]);
+
+        // Mended there, they are taken, each once.
+        layer.execute(
+            "UPDATE api_errors SET error_message = 'mended' WHERE request_id = 'request-7'; \
+             UPDATE generation_pipelines SET progress = 20 WHERE id = 'pipeline-4'; \
+             DELETE FROM pipeline_stages WHERE pipeline_id = 'pipeline-3'; \
+             DELETE FROM error_aggregations WHERE hour_bucket IS NULL",
+        );
+        let output = import(&database, &layer, &[]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(stored(&database), [20, 5]);
+        let counted = "SELECT CAST(SUM(total_errors) AS BIGINT) FROM error_aggregations";
+        assert_eq!(
+            number(&database, &database.schema, counted),
+            layer.counted()
+        );
+        assert_verified(&database);
+    });
+}
+
+#[test]
+fn what_the_database_refuses_is_found_among_the_rows_that_it_takes() {
+    let layer = Layer::new();
+    layer.fill(600, 200);
+    layer.execute(
+        "ALTER TABLE generation_pipelines ALTER COLUMN current_stage TYPE TEXT; \
+         UPDATE generation_pipelines SET current_stage = repeat('x', 101) WHERE id = 'pipeline-77'",
+    );
+    each_kind(|kind| {
+        let database = target(kind);
+        redspan(&database, &["migrate", "up"], &[]);
+        execute(
+            &database,
+            match kind {
+                Kind::Sqlite => {
+                    "CREATE TRIGGER no_errors BEFORE INSERT ON api_errors \
+                     WHEN new.request_id IN ('request-3', 'request-401') \
+                     BEGIN SELECT RAISE(ABORT, 'not this one'); END; \
+                     CREATE TRIGGER no_hours BEFORE INSERT ON error_aggregations \
+                     WHEN new.method = 'UNKNOWN' AND new.unlinked_errors = 7 \
+                     AND new.severity = 'critical' BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+                }
+                Kind::Postgres => {
+                    "ALTER TABLE redspan.api_errors ADD CONSTRAINT not_this_one \
+                     CHECK (request_id NOT IN ('request-3', 'request-401')); \
+                     ALTER TABLE redspan.error_aggregations ADD CONSTRAINT not_this_one \
+                     CHECK (method <> 'UNKNOWN' OR severity <> 'critical')"
+                }
+            },
+        );
+        let output = import(&database, &layer, &[]);
+        assert_eq!(output.status.code(), Some(65), "{output:?}");
+        let hours = layer.number(
+            "SELECT COUNT(*) FROM error_aggregations \
+             WHERE endpoint = '/orders/7' AND severity = 'critical'",
+        );
+        assert_eq!(refused(&balance(&output)), json!([2, hours, 1]));
+        assert_eq!(stored(&database), [598, 199]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("run pipeline-77: "), "{said}");
+        assert_verified(&database);
+    });
+}
+
+#[test]
+fn tables_that_are_missing_are_told() {
+    let layer = Layer::new();
+    layer.fill(20, 5);
+    layer.execute("DROP TABLE pipeline_stages");
+    each_kind(|kind| {
+        let database = target(kind);
+        let output = import(&database, &layer, &[]);
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("the source has no table pipeline_stages"),
+            "{said}"
+        );
+        assert_eq!(
+            balance(&output)["missingTables"],
+            json!(["pipeline_stages"])
+        );
+        assert_eq!(stored(&database), [20, 5]);
+    });
+}
+
+#[test]
+fn a_source_without_any_of_the_tables_is_refused() {
+    let layer = Layer::new();
+    layer.execute(
+        "DROP TABLE api_errors, error_aggregations, generation_pipelines, pipeline_stages",
+    );
+    each_kind(|kind| {
+        let output = import(&target(kind), &layer, &[]);
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("--from has none of the tables api_errors"),
+            "{said}"
+        );
+    });
+}
+
+#[test]
+fn a_ledger_of_redspan_is_no_source() {
+    let ledger = target(Kind::Postgres);
+    let from = format!("{}&options=-c%20search_path%3Dredspan", ledger.url);
+    for database in [target(Kind::Sqlite), ledger] {
+        let output = redspan(&database, &["import", "--from", &from], &[]);
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let sentence = "--from leads to redspan's own table api_errors in the schema redspan";
+        assert!(said.contains(sentence), "{said}");
+    }
+}
+
+#[test]
+fn a_schema_that_others_may_use_is_not_migrated_by_an_import() {
+    let layer = Layer::new();
+    layer.fill(20, 5);
+    let database = Database::new(Kind::Postgres);
+    let output = import(&database, &layer, &[]);
+    assert_eq!(output.status.code(), Some(64), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("run `redspan migrate up`"), "{said}");
+    let schemas = "SELECT COUNT(*) FROM pg_namespace WHERE nspname = 'redspan'";
+    assert_eq!(number(&database, "public", schemas), 0);
+}
