@@ -125,6 +125,12 @@ fn check_retention(config: &Config, layers: &Layers, mistakes: &mut Vec<Mistake>
             layers.source("retention.hours")
         ));
     }
+    if (retention.writers.0).is_some_and(|kept| kept < RetentionSettings::SHORTEST_ABSENCE) {
+        complain(format!(
+            "{} must be at least 1d: a process that has not been seen for less may still run.",
+            layers.source("retention.writers")
+        ));
+    }
     if (retention.traces.0).is_some_and(|kept| kept < retention.ledger) {
         complain(format!(
             "{} must be at least {}: what is sent again until then belongs to them.",

@@ -174,6 +174,9 @@ sections! {
         traces: KeptFor = "retention.traces", "7d";
         /// How long the audit log is kept.
         audit: KeptFor = "retention.audit", "365d";
+        /// How long the counters of processes are kept that do not run any more, at least 1d. What
+        /// they counted stays counted; one that comes back later starts its counters at 0.
+        writers: KeptFor = "retention.writers", "7d";
         /// How long users and assets are kept that nothing points to.
         unused: KeptFor = "retention.unused", "30d";
     }
@@ -371,6 +374,9 @@ pub struct Config {
 impl RetentionSettings {
     /// Success rates are told of so long a time.
     pub const LONGEST_WINDOW: Duration = Duration::from_hours(7 * 24);
+
+    /// A process is seen every hour, unless the database is away.
+    pub const SHORTEST_ABSENCE: Duration = Duration::from_hours(24);
 
     /// What happened so long ago is not believed to have, and a day for what is on its way.
     pub const LATEST_ARRIVAL: Duration = Duration::from_hours(31 * 24);

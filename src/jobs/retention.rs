@@ -13,7 +13,10 @@ use crate::{
     shutdown::Stop,
     store::{
         ApiErrorRepository, GenerationPipelineRepository, RepositoryError,
-        edit::{Edit, Editor, GiveLeaseBack, Prunable, Prune, PruneRegistry, Registry, TakeLease},
+        edit::{
+            Edit, Editor, GiveLeaseBack, Prunable, Prune, PruneRegistry, PruneWriters, Registry,
+            TakeLease,
+        },
     },
 };
 
@@ -57,6 +60,8 @@ pub struct Deleted {
     pub requests: u64,
     /// Audit entries.
     pub audit: u64,
+    /// Counters of writers that are gone.
+    pub counters: u64,
     /// Users and assets.
     pub unused: u64,
 }
@@ -156,6 +161,15 @@ impl Retention {
             while self.has_lease().await? {
                 let some = self.order(Prune { what, before }).await?;
                 *count += some.deleted;
+                if !some.is_more {
+                    break;
+                }
+            }
+        }
+        if let Some(before) = cutoff(settings.writers, now) {
+            while self.has_lease().await? {
+                let some = self.order(PruneWriters { before }).await?;
+                deleted.counters += some.deleted;
                 if !some.is_more {
                     break;
                 }

@@ -154,6 +154,14 @@ pub(super) fn latest(at: Option<Timestamp>) -> Timestamp {
     at.unwrap_or(Timestamp::from_micros(i64::MIN))
 }
 
+/// How often a writer is seen.
+pub(super) const SEEN_EVERY_SECONDS: i64 = 3_600;
+
+/// The epoch of a writer's name that nobody has.
+pub(super) fn first_epoch(now: Timestamp) -> i64 {
+    now.as_micros().max(1)
+}
+
 /// `request_totals.id`.
 pub(super) fn request_totals_id(writer: &str, delta: &RequestTotalsDelta) -> RequestTotalsId {
     let name = NameHasher::new("request totals")

@@ -268,7 +268,16 @@ pub trait Reader: PipelineReader {
 #[async_trait]
 pub trait Ingest: Send {
     /// Takes the name, so that whoever held it before finds out at its next commit. Returns the new epoch.
-    async fn claim_writer(&mut self, name: &str) -> Result<i64, StoreError>;
+    /// It was never that of somebody who held the name before, even if that was long ago.
+    async fn claim_writer(&mut self, name: &str, now: Timestamp) -> Result<i64, StoreError>;
+
+    /// Says that the writer is there, if that was not said for an hour and its name is still its own.
+    async fn see_writer(
+        &mut self,
+        name: &str,
+        epoch: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// The data counters that the writer owns.
     async fn load_metric_totals(&mut self, writer: &str) -> Result<Vec<MetricTotal>, StoreError>;

@@ -41,6 +41,11 @@ impl Writer {
             });
         }
         if works.iter().any(|work| work.is_edit()) {
+            // Here and not with each group: the jobs' lease is an edit that every process asks for
+            // once an hour, however idle it is.
+            connection
+                .see_writer(&self.name, session.epoch, now)
+                .await?;
             return edit(connection.as_mut(), works, now).await;
         }
         self.register_users(connection.as_mut(), users(works), now)
@@ -50,7 +55,7 @@ impl Writer {
         if !connection.hold_writer(&self.name, session.epoch).await? {
             connection.rollback().await;
             self.lose_name();
-            session.epoch = connection.claim_writer(&self.name).await?;
+            session.epoch = connection.claim_writer(&self.name, now).await?;
             connection.begin().await?;
             connection.hold_writer(&self.name, session.epoch).await?;
         }

@@ -43,21 +43,18 @@ impl Writer {
 
     /// Whether the name is still this writer's; if not, it goes on under another one.
     async fn check_name(&mut self) -> Result<(), StoreError> {
-        let Some(Session {
-            mut connection,
-            epoch,
-        }) = self.session.take()
-        else {
+        let Some(mut session) = self.session.take() else {
             return Ok(());
         };
         let check = async {
+            let connection = &mut session.connection;
             connection.begin().await?;
-            let is_held = connection.hold_writer(&self.name, epoch).await?;
+            let is_held = connection.hold_writer(&self.name, session.epoch).await?;
             connection.rollback().await;
             Ok(is_held)
         };
         match check.await {
-            Ok(true) => self.session = Some(Session { connection, epoch }),
+            Ok(true) => self.session = Some(session),
             Ok(false) => {
                 self.lose_name();
                 return self.probe().await;
@@ -114,7 +111,7 @@ impl Writer {
     pub(super) async fn session(&mut self) -> Result<Session, StoreError> {
         let connect = async {
             let mut connection = self.parts.store.writer().await?;
-            let epoch = connection.claim_writer(&self.name).await?;
+            let epoch = connection.claim_writer(&self.name, clock::now()).await?;
             let totals = connection.load_metric_totals(&self.name).await?;
             let digests: Vec<RequestDigest> =
                 self.lost.iter().map(|request| request.digest).collect();
@@ -123,7 +120,8 @@ impl Writer {
             } else {
                 connection.known_digests(&digests).await?
             };
-            Ok((connection, epoch, totals, committed))
+            let session = Session { connection, epoch };
+            Ok((session, totals, committed))
         };
         let connected = match self.settings.attempt_timeout {
             Some(limit) => timeout(limit, connect).await.unwrap_or_else(|_| {
@@ -135,7 +133,7 @@ impl Writer {
             }),
             None => connect.await,
         };
-        let (connection, epoch, totals, committed) = connected?;
+        let (session, totals, committed) = connected?;
         self.connected_since = Instant::now();
         self.parts.metrics.data.reload(totals);
         let committed: HashSet<RequestDigest> = committed.into_iter().collect();
@@ -147,7 +145,7 @@ impl Writer {
         {
             self.seen.extend(request.entry_keys, now);
         }
-        Ok(Session { connection, epoch })
+        Ok(session)
     }
 
     /// The same after the first time: a server that failed over may not have its settings yet.

@@ -11,6 +11,7 @@ mod import;
 mod lease;
 mod prune;
 mod purge;
+mod writers;
 
 use std::{
     fmt,
@@ -32,6 +33,7 @@ pub use import::{ImportStep, NoteImport};
 pub use lease::{GiveLeaseBack, TakeLease};
 pub use prune::{Prunable, Prune, PruneRegistry, PrunedPage, Registry};
 pub use purge::{PurgeErrors, Purged};
+pub use writers::PruneWriters;
 
 use super::{Dialect, InvalidField, RepositoryError, WriteError, imported, reader::Statement};
 use crate::domain::{ImportKey, Timestamp};

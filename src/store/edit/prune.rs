@@ -139,14 +139,9 @@ async fn prune_requests<DB: Dialect>(
     if keys.is_empty() {
         return Ok(0);
     }
-    let mut statement = Statement::<DB>::new(
-        "INSERT INTO pruned_requests (writer, requests, errors, duration_sum_nanos",
-    );
-    for column in DURATION_COLUMNS {
-        statement.push(", ").push(column);
-    }
+    let mut statement = into_pruned_requests();
     statement.push(
-        ") SELECT writer, CAST(SUM(requests) AS BIGINT), CAST(SUM(errors) AS BIGINT), \
+        " SELECT writer, CAST(SUM(requests) AS BIGINT), CAST(SUM(errors) AS BIGINT), \
          CAST(SUM(duration_sum_nanos) AS BIGINT)",
     );
     for column in DURATION_COLUMNS {
@@ -157,8 +152,30 @@ async fn prune_requests<DB: Dialect>(
     }
     statement.push(" FROM request_totals");
     with_keys(&mut statement, &keys);
+    statement.push(" GROUP BY writer");
+    or_add_to_pruned_requests(&mut statement);
+    tx.execute(statement).await?;
+    let mut statement = Statement::<DB>::new("DELETE FROM request_totals");
+    with_keys(&mut statement, &keys);
+    tx.execute(statement).await
+}
+
+/// The beginning of an INSERT of writers with all that is added up of them.
+pub(super) fn into_pruned_requests<DB: Dialect>() -> Statement<DB> {
+    let mut statement = Statement::<DB>::new(
+        "INSERT INTO pruned_requests (writer, requests, errors, duration_sum_nanos",
+    );
+    for column in DURATION_COLUMNS {
+        statement.push(", ").push(column);
+    }
+    statement.push(")");
+    statement
+}
+
+/// Its end.
+pub(super) fn or_add_to_pruned_requests<DB: Dialect>(statement: &mut Statement<DB>) {
     statement.push(
-        " GROUP BY writer ON CONFLICT (writer) DO UPDATE SET \
+        " ON CONFLICT (writer) DO UPDATE SET \
          requests = pruned_requests.requests + excluded.requests, \
          errors = pruned_requests.errors + excluded.errors, \
          duration_sum_nanos = pruned_requests.duration_sum_nanos + excluded.duration_sum_nanos",
@@ -172,10 +189,6 @@ async fn prune_requests<DB: Dialect>(
             .push(" + excluded.")
             .push(column);
     }
-    tx.execute(statement).await?;
-    let mut statement = Statement::<DB>::new("DELETE FROM request_totals");
-    with_keys(&mut statement, &keys);
-    tx.execute(statement).await
 }
 
 /// Names rows of `request_totals`.

@@ -23,7 +23,7 @@ pub use statement::{Statement, as_stored};
 
 pub(in crate::store) use errors::MAX_REDIRECTS;
 pub(in crate::store) use rows::{ERROR_COLUMNS, GROUP_COLUMNS};
-pub(in crate::store) use verify::DURATION_COLUMNS;
+pub(in crate::store) use verify::{Counters, DURATION_COLUMNS};
 
 use async_trait::async_trait;
 use dialect::Limit;

@@ -16,9 +16,8 @@ use crate::{
     },
 };
 
-pub(in crate::store) use counters::DURATION_COLUMNS;
+pub(in crate::store) use counters::{Counters, DURATION_COLUMNS};
 
-use counters::Counters;
 use hour::HourFigures;
 
 use super::{
@@ -261,24 +260,15 @@ impl<DB: Dialect> Proof<DB> {
         let mut counters = BTreeMap::<String, Counters>::new();
         statement
             .for_each(&mut self.snapshot, |row| {
-                let family: String = DB::get(&row, "family")?;
-                let labels: String = DB::get(&row, "labels")?;
-                let buckets: String = DB::get(&row, "buckets")?;
-                counters.entry(DB::get(&row, "writer")?).or_default().add(
-                    &family,
-                    &from_json(&labels)?,
-                    DB::get(&row, "value")?,
-                    DB::get(&row, "sum")?,
-                    &from_json::<Vec<i64>>(&buckets)?,
-                );
-                Ok(())
+                let of_writer = counters.entry(DB::get(&row, "writer")?).or_default();
+                of_writer.add_row::<DB>(&row)
             })
             .await?;
         Ok(counters)
     }
 
-    /// Every row was imported, or counted once when it was first stored. Since then it was merged,
-    /// or purged, or is still there.
+    /// Every row was imported, or counted once when it was first stored, by a writer that may be
+    /// gone. Since then it was merged, or purged, or is still there.
     async fn errors_counter(
         &mut self,
         counters: &BTreeMap<String, Counters>,
@@ -287,7 +277,10 @@ impl<DB: Dialect> Proof<DB> {
         let balance = statement.all(&mut self.snapshot, |row| {
             let reason: String = DB::get(row, "reason")?;
             let errors: i64 = DB::get(row, "errors")?;
-            Ok(if reason == "purged" { -errors } else { errors })
+            Ok(match reason.as_str() {
+                "purged" | "merged" => -errors,
+                _ => errors,
+            })
         });
         let balance: i64 = balance.await?.into_iter().sum();
         let ever: i64 = counters.values().map(|of_writer| of_writer.errors).sum();
@@ -429,8 +422,4 @@ fn example<DB: Dialect>(row: &DB::Row) -> Result<Option<ErrorId>, sqlx::Error> {
             .map_err(|error| sqlx::Error::Decode(error.into()))
     })
     .transpose()
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
-    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }

@@ -18,7 +18,7 @@ use crate::{
         Changes, GroupState, ImportedHour, Ingest, MetricTotal, StoreError, StoredTrace,
         TraceIdentity,
         edit::{AnyEdit, Verdict},
-        effects::MetricRow,
+        effects::{MetricRow, SEEN_EVERY_SECONDS, first_epoch},
         error::During,
         imported,
         reader::rows::api_error,
@@ -75,15 +75,38 @@ impl SqliteIngest {
 
 #[async_trait]
 impl Ingest for SqliteIngest {
-    async fn claim_writer(&mut self, name: &str) -> Result<i64, StoreError> {
-        const SQL: &str = "INSERT INTO writers (name, epoch) VALUES ($1, 1) \
-            ON CONFLICT (name) DO UPDATE SET epoch = writers.epoch + 1 \
-            RETURNING epoch";
+    async fn claim_writer(&mut self, name: &str, now: Timestamp) -> Result<i64, StoreError> {
+        // The epochs of a name begin at the time: that of one which was deleted, and is claimed
+        // again, is none that somebody still holds.
+        const SQL: &str = "INSERT INTO writers (name, epoch, last_seen_at) VALUES ($1, $2, $3) \
+            ON CONFLICT (name) DO UPDATE SET epoch = writers.epoch + 1, \
+            last_seen_at = excluded.last_seen_at RETURNING epoch";
         sqlx::query_scalar(SQL)
             .bind(name)
+            .bind(first_epoch(now))
+            .bind(now)
             .fetch_one(&mut self.connection)
             .await
             .during("claim the writer's name")
+    }
+
+    async fn see_writer(
+        &mut self,
+        name: &str,
+        epoch: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE writers SET last_seen_at = $3 \
+            WHERE name = $1 AND epoch = $2 AND last_seen_at <= $4";
+        sqlx::query(SQL)
+            .bind(name)
+            .bind(epoch)
+            .bind(now)
+            .bind(now.plus_seconds(-SEEN_EVERY_SECONDS))
+            .execute(&mut self.connection)
+            .await
+            .during("see the writer")?;
+        Ok(())
     }
 
     async fn load_metric_totals(&mut self, writer: &str) -> Result<Vec<MetricTotal>, StoreError> {

@@ -3,6 +3,7 @@
 mod changing;
 mod commands;
 mod filters;
+mod gone_writers;
 mod hostile;
 mod logging;
 mod mixed;
@@ -45,6 +46,11 @@ pub struct World {
 
 impl World {
     pub async fn new(database: Database) -> Self {
+        Self::under(database, "here").await
+    }
+
+    /// The same with a writer of this name.
+    pub async fn under(database: Database, name: &str) -> Self {
         let store = connect(&database.settings()).await.unwrap();
         let parts = WriterParts {
             store: Arc::clone(&store),
@@ -55,7 +61,7 @@ impl World {
             request_labels: HourlyLabelSets::default(),
         };
         let settings = WriterSettings {
-            name: "here".to_owned(),
+            name: name.to_owned(),
             queue_bytes: 64 << 20,
             attempt_timeout: None,
             answer_timeout: Duration::from_mins(1),

@@ -25,6 +25,7 @@ pub fn settings() -> RetentionSettings {
         hours: KeptFor(Some(3 * DAY)),
         traces: KeptFor(Some(3 * DAY)),
         audit: KeptFor(Some(3 * DAY)),
+        writers: KeptFor(Some(7 * DAY)),
         unused: KeptFor(Some(3 * DAY)),
     }
 }
@@ -138,6 +139,7 @@ fn what_is_old_goes_and_every_count_still_adds_up() {
             hours: 0,
             requests: 1,
             audit: 1,
+            counters: 0,
             // The chair, and the user whose errors are gone.
             unused: 2,
         };

@@ -54,9 +54,9 @@ fn whoever_claims_a_writers_name_takes_it_from_whoever_had_it() {
     on_each_database(async |database| {
         let store = connect(&database.settings()).await.unwrap();
         let mut writer = store.writer().await.unwrap();
-        let first = writer.claim_writer("host").await.unwrap();
-        let other = writer.claim_writer("other").await.unwrap();
-        let second = writer.claim_writer("host").await.unwrap();
+        let first = writer.claim_writer("host", at(0)).await.unwrap();
+        let other = writer.claim_writer("other", at(0)).await.unwrap();
+        let second = writer.claim_writer("host", at(0)).await.unwrap();
         assert!(second > first);
         writer.begin().await.unwrap();
         assert!(!writer.hold_writer("host", first).await.unwrap());

@@ -147,10 +147,12 @@ async fn schema(database: &Database) -> Vec<String> {
     const SQLITE: &str = "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') \
         FROM sqlite_schema";
     const POSTGRES: &str = "\
-        SELECT format('column %s.%s %s %s %s %s', c.relname, a.attname, a.attnum, \
+        SELECT format('column %s.%s %s %s %s %s', c.relname, a.attname, \
+            row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), \
             format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attcompression) \
             || coalesce(' ' || pg_get_expr(d.adbin, d.adrelid), '') \
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+                AND NOT a.attisdropped \
             LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
         WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'S', 'v') \
         UNION ALL \

@@ -189,10 +189,10 @@ fn a_claimed_name_waits_for_the_transaction_that_holds_it() {
     on_postgres(async |database| {
         let store = connect(&database.settings()).await.unwrap();
         let (mut one, mut other) = (store.writer().await.unwrap(), store.writer().await.unwrap());
-        let epoch = one.claim_writer("host").await.unwrap();
+        let epoch = one.claim_writer("host", at(0)).await.unwrap();
         one.begin().await.unwrap();
         assert!(one.hold_writer("host", epoch).await.unwrap());
-        let claim = tokio::spawn(async move { other.claim_writer("host").await.unwrap() });
+        let claim = tokio::spawn(async move { other.claim_writer("host", at(0)).await.unwrap() });
         wait_for_a_lock(&database).await;
         one.commit().await.unwrap();
         assert!(claim.await.unwrap() > epoch);
@@ -316,7 +316,7 @@ fn behind_a_pooler_statements_have_no_names_and_stand_in_transactions() {
         };
         let store = connect(&settings).await.unwrap();
         let mut writer = store.writer().await.unwrap();
-        let epoch = writer.claim_writer("host").await.unwrap();
+        let epoch = writer.claim_writer("host", at(0)).await.unwrap();
         write_everything(&store, &mut *writer, epoch).await;
         assert_adds_up(&store).await;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::DURATION_BUCKETS_SECONDS,
-    store::{Check, Labels, MetricFamily, Mismatch, Verification},
+    store::{Check, Labels, MetricFamily, Mismatch, Verification, reader::dialect::Dialect},
 };
 
 /// Counts of one duration histogram: one for each bound, and one beyond them all.
@@ -26,26 +26,36 @@ pub(in crate::store) const DURATION_COLUMNS: [&str; BUCKETS] = [
 
 /// Counts of one writer, as its counters have them, or as its hours do.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Counters {
-    pub(super) errors: i64,
-    pub(super) merged_rows: i64,
-    pub(super) requests: i64,
-    pub(super) request_errors: i64,
+pub(in crate::store) struct Counters {
+    pub(in crate::store) errors: i64,
+    pub(in crate::store) merged_rows: i64,
+    pub(in crate::store) requests: i64,
+    pub(in crate::store) request_errors: i64,
     pub(super) durations: i64,
-    pub(super) duration_sum: i64,
-    pub(super) buckets: [i64; BUCKETS],
+    pub(in crate::store) duration_sum: i64,
+    pub(in crate::store) buckets: [i64; BUCKETS],
 }
 
 impl Counters {
     /// Adds a row of `metric_totals`.
-    pub(super) fn add(
+    pub(in crate::store) fn add_row<DB: Dialect>(
         &mut self,
-        family: &str,
-        labels: &Labels,
-        value: i64,
-        sum: i64,
-        buckets: &[i64],
-    ) {
+        row: &DB::Row,
+    ) -> Result<(), sqlx::Error> {
+        let family: String = DB::get(row, "family")?;
+        let labels: String = DB::get(row, "labels")?;
+        let buckets: String = DB::get(row, "buckets")?;
+        self.add(
+            &family,
+            &from_json(&labels)?,
+            DB::get(row, "value")?,
+            DB::get(row, "sum")?,
+            &from_json::<Vec<i64>>(&buckets)?,
+        );
+        Ok(())
+    }
+
+    fn add(&mut self, family: &str, labels: &Labels, value: i64, sum: i64, buckets: &[i64]) {
         match MetricFamily::ALL
             .iter()
             .find(|known| known.as_str() == family)
@@ -99,4 +109,8 @@ impl Counters {
             }
         }
     }
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }
