@@ -5,8 +5,8 @@
 //   const errors = new ApiErrorRepository({ onError: (failure) => console.warn(failure.message) });
 //   await errors.logError({ endpoint: "/orders", method: "POST", errorMessage: "no lines" });
 //
-// Nothing here throws or takes longer than a second: what cannot be done is told to onError, and its
-// answer is null. What is not there is null, too, without onError.
+// Nothing here throws or takes longer than a second (deleting much: ten minutes): what cannot be done
+// is told to onError, and its answer is null. What is not there is null, too, without onError.
 
 /** Where redspan is, and what to do when it does not do what it was asked. */
 export interface Options {
@@ -16,8 +16,10 @@ export interface Options {
   token?: string;
   /** Who asks, for the audit log. */
   actor?: string;
-  /** How long a call may take. */
+  /** How long a call may take: 1,000 unless given. */
   timeoutMs?: number;
+  /** The same of deleteOldErrors, cleanupOldPipelines and forgetUser: 600,000 unless given. */
+  longTimeoutMs?: number;
   /** Hears of each failure. */
   onError?: (failure: Failure) => void;
 }
@@ -305,11 +307,12 @@ export class ApiErrorRepository {
   /** Resolved ones, for good; how many. */
   async deleteOldErrors(olderThan: Time, includeUnresolved = false): Promise<number | null> {
     const body = { olderThan, includeUnresolved };
-    return (await this.api.post<{ deleted: number }>(["errors", "cleanup"], body))?.deleted ?? null;
+    const cleaned = await this.api.postLong<{ deleted: number }>(["errors", "cleanup"], body);
+    return cleaned?.deleted ?? null;
   }
 
   forgetUser(userId: string): Promise<{ errors: number; pipelines: number } | null> {
-    return this.api.delete(["users", userId]);
+    return this.api.deleteLong(["users", userId]);
   }
 }
 
@@ -376,8 +379,9 @@ export class GenerationPipelineRepository {
     return page?.total ?? null;
   }
 
-  async exists(id: string): Promise<boolean> {
-    return (await this.findById(id)) !== null;
+  /** null when nobody knows. */
+  async exists(id: string): Promise<boolean | null> {
+    return this.api.exists(["pipelines", id]);
   }
 
   /** What is absent stays, what is null becomes empty. */
@@ -419,13 +423,17 @@ export class GenerationPipelineRepository {
   /** Finished ones, for good; how many. */
   async cleanupOldPipelines(olderThan: Time): Promise<number | null> {
     const body = { olderThan };
-    return (await this.api.post<{ deleted: number }>(["pipelines", "cleanup"], body))?.deleted ?? null;
+    const cleaned = await this.api.postLong<{ deleted: number }>(["pipelines", "cleanup"], body);
+    return cleaned?.deleted ?? null;
   }
 
   getStatistics(filter: PipelineFilter = {}): Promise<PipelineStatistics | null> {
     return this.api.get(["pipelines", "stats"], { ...filter });
   }
 }
+
+const TIMEOUT_MS = 1_000;
+const LONG_TIMEOUT_MS = 600_000;
 
 /** The JSON API. All that could throw is done in one place, where nothing gets out. */
 class Api {
@@ -455,15 +463,35 @@ class Api {
     return this.ask("DELETE", path);
   }
 
-  private async ask<T>(
+  postLong<T>(path: string[], body: unknown): Promise<T | null> {
+    return this.ask("POST", path, body, {}, this.options.longTimeoutMs ?? LONG_TIMEOUT_MS);
+  }
+
+  deleteLong<T>(path: string[]): Promise<T | null> {
+    return this.ask("DELETE", path, undefined, {}, this.options.longTimeoutMs ?? LONG_TIMEOUT_MS);
+  }
+
+  /** Whether something is there; null when there was no answer. */
+  async exists(path: string[]): Promise<boolean | null> {
+    const answer = await this.answer("GET", path);
+    return answer && answer.found !== null;
+  }
+
+  private async ask<T>(...question: Parameters<Api["answer"]>): Promise<T | null> {
+    return ((await this.answer(...question))?.found as T | undefined) ?? null;
+  }
+
+  /** What was found, null inside when there is no such thing; null itself when it was not done. */
+  private async answer(
     method: string,
     path: string[],
     body?: unknown,
     query: { [name: string]: unknown } = {},
-  ): Promise<T | null> {
+    timeoutMs: number = this.options.timeoutMs ?? TIMEOUT_MS,
+  ): Promise<{ found: unknown } | null> {
     const call = `${method} /api/v1/${path.join("/")}`;
     try {
-      const { url = "http://127.0.0.1:9464", token, actor, timeoutMs = 1_000 } = this.options;
+      const { url = "http://127.0.0.1:9464", token, actor } = this.options;
       const headers: Record<string, string> = {};
       if (token) headers["Authorization"] = `Bearer ${token}`;
       if (actor) headers["X-Redspan-Actor"] = actor;
@@ -477,9 +505,10 @@ class Api {
       });
       // The time limit covers the answer's body, too.
       const answer = await response.text();
-      if (response.ok) return answer === "" ? null : (JSON.parse(answer) as T);
+      if (response.ok) return { found: JSON.parse(answer) };
       const problem = problemOf(answer);
-      if (response.status === 404 && problem) return null;
+      // Any other 404 comes from an address that is none of redspan's.
+      if (problem?.type === "urn:redspan:not-found") return { found: null };
       this.tell({
         call,
         status: response.status,
@@ -503,7 +532,7 @@ class Api {
 
 /** With an id, by which an answer that was lost can be asked for again. */
 function withId<T extends object>(row: T): T {
-  return { id: globalThis.crypto?.randomUUID?.(), ...row };
+  return { ...row, id: (row as { id?: string })?.id ?? globalThis.crypto?.randomUUID?.() };
 }
 
 /** A text as one part of a path; half of a character is none. */
@@ -526,7 +555,9 @@ function question(query: { [name: string]: unknown }): string {
 }
 
 /** An answer of redspan's that says what is wrong (RFC 9457). */
-function problemOf(answer: string): { detail: string; errors: Failure["fields"] } | null {
+function problemOf(
+  answer: string,
+): { type: string; detail: string; errors: Failure["fields"] } | null {
   try {
     const problem = JSON.parse(answer);
     return typeof problem?.detail === "string" ? problem : null;

@@ -86,7 +86,7 @@ pub async fn serve(
         shared_with: store.is_shared().then(|| Arc::clone(&store)),
     };
     let intake = Intake::new(sink, otlp_settings(&config, budget));
-    let (errors, pipelines) = repositories(&store, &queue);
+    let (errors, pipelines) = repositories(&(Arc::clone(&store) as _), &queue);
     let web_state = web::WebState {
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
@@ -94,7 +94,7 @@ pub async fn serve(
         api_tokens: (config.auth.api_token.iter())
             .map(config::Secret::expose)
             .collect(),
-        api: open_api(&store, &errors, &pipelines, &config.links),
+        api: open_api(&store, &queue, &config.links),
         lately: Arc::clone(&lately),
         misdirected: Arc::new(web::Misdirected::new(addresses.otlp_http.port())),
     };
@@ -169,27 +169,27 @@ pub async fn serve(
 
 /// The repositories, whose changes go to the writer.
 fn repositories(
-    store: &SharedStore,
+    reader: &Arc<dyn store::Reader>,
     queue: &CommitQueue,
 ) -> (
     store::ApiErrorRepository,
     store::GenerationPipelineRepository,
 ) {
     let queue = Arc::new(queue.clone());
-    let errors = store::ApiErrorRepository::new(Arc::clone(store) as _, Arc::clone(&queue) as _);
-    let pipelines = store::GenerationPipelineRepository::new(Arc::clone(store) as _, queue);
+    let errors = store::ApiErrorRepository::new(Arc::clone(reader), Arc::clone(&queue) as _);
+    let pipelines = store::GenerationPipelineRepository::new(Arc::clone(reader) as _, queue);
     (errors, pipelines)
 }
 
 /// What the JSON API asks and changes.
 fn open_api(
     store: &SharedStore,
-    errors: &store::ApiErrorRepository,
-    pipelines: &store::GenerationPipelineRepository,
+    queue: &CommitQueue,
     links: &config::LinkSettings,
 ) -> Arc<web::Api> {
-    let reader = Arc::clone(store) as _;
-    let api = web::Api::new(reader, errors.clone(), pipelines.clone());
+    let reader: Arc<dyn store::Reader> = store.taking_turns(web::Api::READING_AT_ONCE).into();
+    let (errors, pipelines) = repositories(&reader, queue);
+    let api = web::Api::new(reader, errors, pipelines, queue.written());
     Arc::new(api.linking(links.trace.clone()))
 }
 
@@ -213,7 +213,9 @@ pub async fn with_target<T>(
     let (writer, queue) = open_writer(&config, &store, &metrics, &open).await?;
     let writing = tokio::spawn(writer.run());
     let target = Target {
-        pipelines: repositories(&store, &queue).1.acting_as(actor),
+        pipelines: repositories(&(Arc::clone(&store) as _), &queue)
+            .1
+            .acting_as(actor),
         queue,
         actor: actor.to_owned(),
     };

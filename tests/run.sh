@@ -69,7 +69,7 @@ if [ "$(cat "$venv/installed" 2>/dev/null || true)" != "$wanted" ]; then
         printf '%s' "$wanted" >"$venv/installed"
     else
         rm -rf "$venv"
-        skip "the Python packages of tests/apps/requirements.txt: the Flask application"
+        skip "the Python packages of tests/apps/requirements.txt: the Flask application, the fuzz of the API"
     fi
 fi
 export REDSPAN_TEST_PYTHON="$venv/bin/python"

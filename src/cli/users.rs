@@ -1,6 +1,7 @@
 //! `redspan users`: forgets them.
 
 use clap::{Args, Subcommand};
+use serde::Deserialize;
 
 use crate::{config::Config, failure::Failure};
 
@@ -54,23 +55,27 @@ pub async fn run(command: Command, config: &Config, actor: &str) -> Result<(), F
     print(&forgotten?)
 }
 
+/// What named the user.
+#[derive(Deserialize)]
+struct Emptied {
+    errors: i64,
+    pipelines: i64,
+}
+
 impl Forget {
     async fn run(&self, ledger: &Ledger) -> Result<String, Failure> {
         let forgotten = match ledger {
-            Ledger::Server(server) => {
-                let answer = server.delete(&["users", &self.id]).await?;
-                answer.map(|answer| {
-                    let number = |name: &str| answer[name].as_i64().unwrap_or_default();
-                    (number("errors"), number("pipelines"))
-                })
-            }
+            Ledger::Server(server) => server.delete(&["users", &self.id]).await?,
             Ledger::Database(opened) => {
                 let forgotten = opened.errors.forget_user(&self.id).await?;
-                forgotten.map(|it| (it.errors.cast_signed(), it.pipelines.cast_signed()))
+                forgotten.map(|it| Emptied {
+                    errors: it.errors.cast_signed(),
+                    pipelines: it.pipelines.cast_signed(),
+                })
             }
         };
         let user = one_line(&self.id);
-        let Some((errors, pipelines)) = forgotten else {
+        let Some(Emptied { errors, pipelines }) = forgotten else {
             return Err(Failure::Usage(format!("there is no user {user}")));
         };
         Ok(format!(

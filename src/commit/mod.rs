@@ -11,6 +11,7 @@ mod queue;
 mod seen;
 mod totals;
 mod writer;
+mod written;
 
 pub mod plan;
 
@@ -20,3 +21,4 @@ pub use open::{OPEN_SECONDS, OpenTraceSet, OpenTracesGuard};
 pub use queue::{CommitQueue, NotTaken, Outcome, Place, QueueGauge, Tally, Work};
 pub use seen::SeenEntries;
 pub use writer::{Writer, WriterParts, WriterSettings};
+pub use written::{Written, WrittenSoFar};

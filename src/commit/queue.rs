@@ -21,6 +21,7 @@ use crate::{
 use super::{
     imported::{Imported, Taken},
     plan,
+    written::Written,
 };
 
 /// The queue is measured in steps of this many bytes.
@@ -295,6 +296,7 @@ pub struct CommitQueue {
     capacity_bytes: usize,
     available: Arc<AtomicBool>,
     reachable: Arc<AtomicBool>,
+    written: Arc<Written>,
 }
 
 impl CommitQueue {
@@ -314,6 +316,7 @@ impl CommitQueue {
             capacity_bytes: steps * STEP_BYTES,
             available: Arc::clone(&available),
             reachable: Arc::new(AtomicBool::new(true)),
+            written: Arc::default(),
         };
         (queue, receiver, available)
     }
@@ -379,6 +382,12 @@ impl CommitQueue {
             space: Arc::clone(&self.space),
             capacity: (self.capacity_bytes / STEP_BYTES) as u64,
         }
+    }
+
+    /// What the writer says of its commits.
+    #[must_use]
+    pub fn written(&self) -> Arc<Written> {
+        Arc::clone(&self.written)
     }
 
     /// Whether the database is thought to be there.

@@ -12,7 +12,7 @@ use super::{PipelineStatus, StageStatus, Timestamp, TraceId};
 /// character.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 255, pattern = "line")]
+#[schema(value_type = String, min_length = 1, max_length = 255, pattern = "run id")]
 pub struct PipelineId(String);
 
 /// A text that cannot be the id of a run.

@@ -38,7 +38,7 @@ impl Checks {
             value.push('…');
         }
         self.invalid.push(InvalidField {
-            field,
+            field: field.into(),
             value,
             advice: advice.into(),
         });

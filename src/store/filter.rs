@@ -1,12 +1,8 @@
 //! What can be asked of the repositories, and how they answer.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, Unexpected},
-    ser::SerializeStruct,
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeStruct};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::{
@@ -198,16 +194,6 @@ impl FromStr for Cursor {
     }
 }
 
-impl<'de> Deserialize<'de> for Cursor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| {
-            let expected = "the nextCursor of the page before";
-            D::Error::invalid_value(Unexpected::Str(&text), &expected)
-        })
-    }
-}
-
 /// Which page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PageRequest {
@@ -252,7 +238,7 @@ impl PageRequest {
         let mut mistakes = Vec::new();
         let mut refuse = |field, value: u32, advice: String| {
             mistakes.push(InvalidField {
-                field,
+                field: Cow::Borrowed(field),
                 value: value.to_string(),
                 advice,
             });

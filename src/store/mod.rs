@@ -11,6 +11,7 @@ mod filter;
 mod imported;
 pub mod migrate;
 mod new_error;
+mod object;
 mod pipelines;
 pub mod postgres;
 mod reader;
@@ -34,6 +35,7 @@ pub use filter::{
 };
 pub use imported::ImportedHour;
 pub use new_error::{InvalidField, NewApiError};
+pub use object::Object;
 pub use pipelines::{
     Created, GenerationPipelineRepository, NewPipeline, NewStage, Patch, PipelineFailure,
     PipelineFilter, PipelinePatch, PipelineReader, PipelineStatistics, StagePatch,
@@ -103,6 +105,10 @@ pub trait Reader: PipelineReader {
     /// The same reader without the time limit: for a person, who knows when to stop waiting.
     fn patient(&self) -> Box<dyn Reader>;
 
+    /// The same reader, of whose questions only so many are asked at once. One that would have to
+    /// wait for more than a few seconds is not asked.
+    fn taking_turns(&self, at_once: usize) -> Box<dyn Reader>;
+
     /// What is stored of a trace in every service that has ever had an error, in their order.
     async fn get_trace(&self, trace: TraceId) -> Result<Vec<StoredPart>, StoreError>;
 
@@ -140,6 +146,12 @@ pub trait Reader: PipelineReader {
 
     /// One error, soft-deleted or not. The id of a row that turned out to be another's leads to that one.
     async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError>;
+
+    /// The errors that these ids, at most 500, lead to in the same way, each with its id among them.
+    async fn get_errors_by_ids(
+        &self,
+        ids: &[ErrorId],
+    ) -> Result<Vec<(ErrorId, ApiError)>, StoreError>;
 
     /// The ids from `first` to `last`, both included, that lead to an error; at most `limit`, in order.
     async fn get_error_ids(

@@ -1,5 +1,7 @@
 //! An error that application code logs: checked in one place, then a row like any other.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::{
@@ -125,8 +127,8 @@ fn tags_schema() -> Array {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {value}: {advice}")]
 pub struct InvalidField {
-    /// The field, as JSON calls it.
-    pub field: &'static str,
+    /// The field, as JSON calls it: `method`, `stages[1].progress`.
+    pub field: Cow<'static, str>,
     /// Its value, cut short.
     pub value: String,
     /// What to do.
@@ -134,6 +136,15 @@ pub struct InvalidField {
 }
 
 impl InvalidField {
+    /// The same inside of something else: `progress` is `stages[1].progress`.
+    #[must_use]
+    pub fn inside(self, outer: &str) -> Self {
+        Self {
+            field: format!("{outer}.{}", self.field).into(),
+            ..self
+        }
+    }
+
     /// A text as it is shown: quoted, and cut short.
     #[must_use]
     pub fn shown(text: &str) -> String {
@@ -325,9 +336,12 @@ mod tests {
         new.into_row(NOW, |row| Fingerprint(format!("1:{}", row.error_message)))
     }
 
-    fn refused_fields(new: NewApiError) -> Vec<&'static str> {
+    fn refused_fields(new: NewApiError) -> Vec<String> {
         let refused = row(new).expect_err("refused");
-        refused.into_iter().map(|invalid| invalid.field).collect()
+        refused
+            .into_iter()
+            .map(|invalid| invalid.field.into_owned())
+            .collect()
     }
 
     #[test]
@@ -358,7 +372,7 @@ mod tests {
             ..NewApiError::default()
         })
         .expect_err("refused");
-        let fields: Vec<_> = invalid.iter().map(|invalid| invalid.field).collect();
+        let fields: Vec<_> = invalid.iter().map(|invalid| &*invalid.field).collect();
         assert_eq!(
             fields,
             [

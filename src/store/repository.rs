@@ -3,7 +3,7 @@
 
 mod changes;
 
-use std::sync::Arc;
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -17,6 +17,9 @@ use super::{
     NewApiError, Page, PageRequest, Reader, StoreError, Verification,
     edit::{Editor, Refusal},
 };
+
+/// Rows that are read by their ids in one statement.
+const IDS_AT_ONCE: usize = 500;
 
 /// The way of changes: into the queue of the one writer, and back when they are committed.
 #[async_trait]
@@ -170,16 +173,24 @@ impl ApiErrorRepository {
             return Ok(Vec::new());
         }
         let are_new = self.writer.log_errors(rows.clone()).await?;
-        let mut logged = Vec::with_capacity(rows.len());
-        for (row, is_new) in rows.into_iter().zip(are_new) {
+        let known: Vec<ErrorId> = rows
+            .iter()
+            .zip(&are_new)
+            .filter_map(|(row, is_new)| (!is_new).then_some(row.id))
+            .collect();
+        let mut stored = HashMap::with_capacity(known.len());
+        for some in known.chunks(IDS_AT_ONCE) {
+            stored.extend(self.reader.get_errors_by_ids(some).await?);
+        }
+        let logged = rows.into_iter().zip(are_new).map(|(row, is_new)| {
             let error = if is_new {
                 row
             } else {
-                self.reader.get_error_by_id(row.id).await?.unwrap_or(row)
+                stored.get(&row.id).cloned().unwrap_or(row)
             };
-            logged.push(Logged { error, is_new });
-        }
-        Ok(logged)
+            Logged { error, is_new }
+        });
+        Ok(logged.collect())
     }
 
     /// One page of errors, newest first.
@@ -251,7 +262,9 @@ impl ApiErrorRepository {
         Ok(self.reader.count_aggregations(filter).await?)
     }
 
-    /// One page of groups, last seen first.
+    /// One page of groups, last seen first. One that is seen again while pages are read moves to the
+    /// front: no page has a group twice, but it may be on none. A [`GroupFilter::since`] of when the
+    /// reading began finds those.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -325,7 +338,7 @@ impl UnlinkedErrors {
         let mut invalid = Vec::new();
         let mut refuse = |field, value: String, advice: String| {
             invalid.push(InvalidField {
-                field,
+                field: Cow::Borrowed(field),
                 value,
                 advice,
             });
@@ -396,7 +409,7 @@ fn bounded(filter: &ErrorFilter) -> Result<(), RepositoryError> {
         return Ok(());
     };
     Err(RepositoryError::Invalid(vec![InvalidField {
-        field,
+        field: field.into(),
         value: InvalidField::shown(value),
         advice: "give from, too: no index finds this, so all errors since then are looked at"
             .to_owned(),

@@ -18,22 +18,19 @@ use tokio::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    WebState, aggregations, audit, body::MAX_BODY_BYTES, cache::Cache, errors, explain, groups,
-    openapi, pipelines, problem::Problem, requests, users,
+    WebState, aggregations, audit, bodies::Bodies, cache::Cache, errors, explain, groups, openapi,
+    pipelines, problem::Problem, requests, users,
 };
 use crate::{
+    commit::Written,
     config::TraceLink,
     store::{ApiErrorRepository, GenerationPipelineRepository, Reader, RepositoryError},
 };
 
-/// Questions that are asked of the database at once. Its readers are more: ingest on a shared
-/// database has to ask, too, and never waits behind the API.
-const READING_AT_ONCE: usize = 2;
-
 /// Changes under way at once. They wait for their COMMIT, many in one.
 const CHANGING_AT_ONCE: usize = 64;
 
-/// How long a request waits for its turn.
+/// How long a change waits for its turn.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
 /// What the routes of the API ask.
@@ -43,17 +40,24 @@ pub struct Api {
     pub(super) pipelines: GenerationPipelineRepository,
     pub(super) trace_link: Option<TraceLink>,
     cache: Cache,
-    reading: Semaphore,
+    written: Arc<Written>,
+    bodies: Bodies,
     changing: Semaphore,
 }
 
 impl Api {
-    /// Asks `reader`, and reads and changes through the repositories.
+    /// Questions that the API asks of the database at once, those of changes among them. Its readers
+    /// are more: ingest on a shared database has to ask, too, and never waits behind the API.
+    pub const READING_AT_ONCE: usize = 2;
+
+    /// Asks `reader`, and reads and changes through the repositories; `written` tells of whatever
+    /// this process writes.
     #[must_use]
     pub fn new(
         reader: Arc<dyn Reader>,
         errors: ApiErrorRepository,
         pipelines: GenerationPipelineRepository,
+        written: Arc<Written>,
     ) -> Self {
         Self {
             reader,
@@ -61,7 +65,8 @@ impl Api {
             pipelines,
             trace_link: None,
             cache: Cache::default(),
-            reading: Semaphore::new(READING_AT_ONCE),
+            written,
+            bodies: Bodies::default(),
             changing: Semaphore::new(CHANGING_AT_ONCE),
         }
     }
@@ -89,7 +94,10 @@ impl Api {
             })
         };
         let question = address.to_string();
-        let answer = self.cache.answer(question, Instant::now(), ask).await?;
+        let answer = self
+            .cache
+            .answer(question, self.written.so_far(), Instant::now, ask);
+        let answer = answer.await?;
         let kind = [(header::CONTENT_TYPE, "application/json")];
         Ok((kind, answer).into_response())
     }
@@ -149,7 +157,7 @@ pub(super) fn documented() -> OpenApiRouter<WebState> {
 pub(super) fn router(state: &WebState) -> Router<WebState> {
     Router::from(documented())
         .route("/api/openapi.json", get(document))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state.api),
             in_turn,
@@ -160,31 +168,29 @@ async fn document() -> impl IntoResponse {
     Json(openapi::document())
 }
 
-/// Lets only so many requests in at once.
+/// Lets only so many changes in at once, each when all of it is here: whoever sends slowly holds up
+/// nobody. Questions wait at the readers, where those of changes do.
 async fn in_turn(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
-    let turns = if is_reading {
-        &api.reading
+    let mut response = if matches!(*request.method(), Method::GET | Method::HEAD) {
+        next.run(request).await
     } else {
-        &api.changing
+        let changed = change(&api, request, next).await;
+        changed.unwrap_or_else(IntoResponse::into_response)
     };
-    let Ok(Ok(_turn)) = timeout(MAX_WAIT, turns.acquire()).await else {
-        return Problem::try_again("too many requests are under way: try again").into_response();
-    };
-    // Also when nobody waits for the answer any more: the change may be made all the same.
-    let _forget = (!is_reading).then(|| ForgetAtEnd(&api.cache));
-    let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let no_sniffing = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, no_sniffing);
     response
 }
 
-/// Makes kept answers old when it goes.
-struct ForgetAtEnd<'c>(&'c Cache);
-
-impl Drop for ForgetAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.forget();
-    }
+async fn change(api: &Api, request: Request, next: Next) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let body = api.bodies.read(body).await?;
+    let Ok(Ok(_turn)) = timeout(MAX_WAIT, api.changing.acquire()).await else {
+        return Err(Problem::try_again(
+            "too many changes are under way: try again",
+        ));
+    };
+    let request = Request::from_parts(head, body.bytes.clone().into());
+    Ok(next.run(request).await)
 }

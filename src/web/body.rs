@@ -4,18 +4,38 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
-    response::IntoResponse,
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{
     fields::mistakes,
     problem::{FieldProblem, Problem},
 };
+use crate::store::Object;
 
-/// A body may have so many bytes.
-pub(super) const MAX_BODY_BYTES: usize = 2 << 20;
+/// Nothing: no body, or an object without fields.
+pub(super) struct Nothing;
+
+/// A body that may be left out.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NoFields {}
+
+impl<S: Send + Sync> FromRequest<S> for Nothing {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        let bytes = bytes(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self);
+        }
+        check_type(&headers)?;
+        read::<NoFields>(&bytes).map(|NoFields {}| Self)
+    }
+}
 
 /// A JSON object of which every field has a default.
 pub(super) struct Sent<T>(pub T);
@@ -25,22 +45,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         check_type(request.headers())?;
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| unread(rejection.into_response().status()))?;
-        let error = match serde_json::from_slice(&bytes) {
-            Ok(sent) => return Ok(Self(sent)),
-            Err(error) => error,
-        };
-        let object: Map<String, Value> =
-            serde_json::from_slice(&bytes).map_err(|error| no_object(&error))?;
-        let mistakes = mistakes::<T, Value>(object);
-        if mistakes.is_empty() {
-            // Such as a field that is there twice.
-            return Err(no_object(&error));
-        }
-        Err(mistakes.into())
+        read(&bytes(request, state).await?).map(Self)
     }
+}
+
+/// The body, which came whole before the request was let in.
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let bytes = Bytes::from_request(request, state).await;
+    bytes.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body did not come whole"))
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let error = match serde_json::from_slice(bytes) {
+        Ok(Object(sent)) => return Ok(sent),
+        Err(error) => error,
+    };
+    let object: Map<String, Value> =
+        serde_json::from_slice(bytes).map_err(|error| no_object(&error))?;
+    let mistakes = mistakes::<T, Value>(object);
+    if mistakes.is_empty() {
+        // Such as a field that is there twice.
+        return Err(no_object(&error));
+    }
+    Err(mistakes.into())
 }
 
 /// A part of a body as `T`, or everything that is wrong with it. `place` is where it stands.
@@ -86,13 +113,4 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
         ));
     }
     Ok(())
-}
-
-fn unread(status: StatusCode) -> Problem {
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("the body may have {MAX_BODY_BYTES} bytes: send less at once");
-        Problem::new(status, detail)
-    } else {
-        Problem::new(StatusCode::BAD_REQUEST, "the body did not come whole")
-    }
 }

@@ -13,7 +13,7 @@ use super::{
     WebState,
     actor::Actor,
     api::to_the_end,
-    body::{Sent, read_part},
+    body::{NoFields, Nothing, Sent, read_part},
     error_row::ErrorRow,
     path::InPath,
     problem::{FieldProblem, Problem},
@@ -203,6 +203,7 @@ pub(super) async fn resolve(
 /// Says that an error is not taken care of after all.
 #[utoipa::path(
     post, path = "/api/v1/errors/{id}/reopen", tag = "errors",
+    request_body = Option<NoFields>,
     params(("id" = ErrorId, Path, description = "The error's id.")),
     responses((status = 200, description = "The row.", body = ErrorRow)),
 )]
@@ -210,6 +211,7 @@ pub(super) async fn reopen(
     State(state): State<WebState>,
     Actor(actor): Actor,
     InPath(id): InPath<ErrorId>,
+    _: Nothing,
 ) -> Result<Json<ErrorRow>, Problem> {
     let errors = state.api.errors.acting_as(actor);
     found(&state, id, errors.reopen_error(id).await?)
@@ -233,6 +235,7 @@ pub(super) async fn delete(
 /// Shows a hidden error again.
 #[utoipa::path(
     post, path = "/api/v1/errors/{id}/restore", tag = "errors",
+    request_body = Option<NoFields>,
     params(("id" = ErrorId, Path, description = "The error's id.")),
     responses((status = 200, description = "The row.", body = ErrorRow)),
 )]
@@ -240,6 +243,7 @@ pub(super) async fn restore(
     State(state): State<WebState>,
     Actor(actor): Actor,
     InPath(id): InPath<ErrorId>,
+    _: Nothing,
 ) -> Result<Json<ErrorRow>, Problem> {
     let errors = state.api.errors.acting_as(actor);
     found(&state, id, errors.restore_error(id).await?)

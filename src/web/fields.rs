@@ -5,7 +5,7 @@ use serde::de::{
     self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor,
     value::{Error as Unread, MapDeserializer},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::problem::FieldProblem;
 
@@ -16,6 +16,24 @@ pub(super) trait Given: IntoDeserializer<'static, Self::Refusal> {
 
     /// For the answer.
     fn shown(&self) -> String;
+
+    /// What a list is made of.
+    fn parts(&self) -> Vec<Part<Self>>
+    where
+        Self: Sized,
+    {
+        Vec::new()
+    }
+}
+
+/// An item of a list, or a field of one that is an object.
+pub(super) struct Part<V> {
+    /// Where it stands in the list: `[1].stageName`.
+    place: String,
+    /// For the answer.
+    shown: String,
+    /// A list of nothing else.
+    alone: V,
 }
 
 impl Given for Value {
@@ -24,6 +42,25 @@ impl Given for Value {
     fn shown(&self) -> String {
         self.to_string()
     }
+
+    fn parts(&self) -> Vec<Part<Self>> {
+        let items = self.as_array().into_iter().flatten().enumerate();
+        let parts = items.flat_map(|(index, item)| {
+            let fields = item.as_object().into_iter().flatten();
+            let fields = fields.map(move |(name, value)| Part {
+                place: format!("[{index}].{name}"),
+                shown: value.to_string(),
+                alone: json!([{ name: value }]),
+            });
+            let whole = (!item.is_object()).then(|| Part {
+                place: format!("[{index}]"),
+                shown: item.to_string(),
+                alone: json!([item]),
+            });
+            fields.chain(whole)
+        });
+        parts.collect()
+    }
 }
 
 /// What is wrong with each of the fields, asked for it alone. Nothing, when each is fine by itself.
@@ -31,16 +68,35 @@ pub(super) fn mistakes<T: DeserializeOwned, V: Given>(
     given: impl IntoIterator<Item = (String, V)>,
 ) -> Vec<FieldProblem> {
     let names = names_of::<T>();
-    let mistake = |(name, value): (String, V)| {
+    let mistakes = |(name, value): (String, V)| {
         let shown = value.shown();
         if !names.contains(&&*name) {
-            return Some(unknown(&name, &shown, names));
+            return vec![unknown(&name, &shown, names)];
         }
-        let alone = MapDeserializer::new([(name.as_str(), value)].into_iter());
-        let refusal = T::deserialize(alone).err()?;
-        Some(FieldProblem::new(&name, Some(&shown), advice(&refusal)))
+        let parts = value.parts();
+        let Some(refused) = refusal::<T, V>(&name, value) else {
+            return Vec::new();
+        };
+        let inside = parts.into_iter().filter_map(|part| {
+            let refused = refusal::<T, V>(&name, part.alone)?;
+            let field = format!("{name}{}", part.place);
+            Some(FieldProblem::new(&field, Some(&part.shown), refused))
+        });
+        let inside: Vec<_> = inside.collect();
+        if inside.is_empty() {
+            vec![FieldProblem::new(&name, Some(&shown), refused)]
+        } else {
+            inside
+        }
     };
-    given.into_iter().filter_map(mistake).collect()
+    given.into_iter().flat_map(mistakes).collect()
+}
+
+/// What to do about a field when it cannot have this value.
+fn refusal<T: DeserializeOwned, V: Given>(name: &str, value: V) -> Option<String> {
+    let alone = MapDeserializer::new([(name, value)].into_iter());
+    let refusal = T::deserialize(alone).err()?;
+    Some(advice(&refusal))
 }
 
 /// A field that there is not, among those that there are.
@@ -57,6 +113,10 @@ pub(super) fn unknown(name: &str, shown: &str, names: &[&str]) -> FieldProblem {
 fn advice(refusal: &impl de::Error) -> String {
     let sentence = refusal.to_string();
     match sentence.rsplit_once(", expected ") {
+        Some((unknown, names)) if unknown.starts_with("unknown field ") => {
+            let names = names.trim_start_matches("one of ").replace('`', "");
+            format!("there is no such field: give one of {names}")
+        }
         Some((_, expected)) => {
             let expected = match expected {
                 "i32" | "u32" | "i64" | "u64" => "a whole number",
@@ -120,7 +180,7 @@ mod tests {
             "colour": [1],
             "traceId": "00000000000000000000000000000000",
             "createdAt": "yesterday",
-            "tags": "one",
+            "tags": ["one", 2],
         }) else {
             unreachable!("it is an object")
         };
@@ -154,6 +214,6 @@ mod tests {
             of("createdAt")["advice"],
             "give an RFC 3339 time such as 2026-11-23T10:15:00Z"
         );
-        assert_eq!(of("tags")["advice"], "give an array");
+        assert_eq!(of("tags[1]")["advice"], "give a string");
     }
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{
     WebState,
     actor::Actor,
-    body::Sent,
+    body::{NoFields, Nothing, Sent},
     path::InPath,
     problem::Problem,
     query::{List, Listing, PageQuery},
@@ -18,6 +18,9 @@ use crate::{
 };
 
 /// Groups, last seen first.
+///
+/// One that is seen again while pages are read moves to the front: no page has a group twice, but it
+/// may be on none. `since` with the time at which the reading began finds those.
 #[utoipa::path(
     get, path = "/api/v1/groups", tag = "groups", params(GroupFilter, PageQuery),
     responses((status = 200, description = "One page of them.", body = List<ErrorGroup>)),
@@ -91,6 +94,7 @@ pub(super) async fn resolve(
 /// Says that nobody wants to hear of a group: it is counted, and never opens by itself.
 #[utoipa::path(
     post, path = "/api/v1/groups/{fingerprint}/ignore", tag = "groups",
+    request_body = Option<NoFields>,
     params(("fingerprint" = Fingerprint, Path, description = "The group's fingerprint.")),
     responses((status = 200, description = "The group.", body = ErrorGroup)),
 )]
@@ -98,6 +102,7 @@ pub(super) async fn ignore(
     State(state): State<WebState>,
     Actor(actor): Actor,
     InPath(fingerprint): InPath<Fingerprint>,
+    _: Nothing,
 ) -> Result<Json<ErrorGroup>, Problem> {
     let errors = state.api.errors.acting_as(actor);
     let group = errors.ignore_group(&fingerprint).await?;
@@ -107,6 +112,7 @@ pub(super) async fn ignore(
 /// Opens a group again, and the errors that were resolved with it.
 #[utoipa::path(
     post, path = "/api/v1/groups/{fingerprint}/reopen", tag = "groups",
+    request_body = Option<NoFields>,
     params(("fingerprint" = Fingerprint, Path, description = "The group's fingerprint.")),
     responses((status = 200, description = "The group.", body = ErrorGroup)),
 )]
@@ -114,6 +120,7 @@ pub(super) async fn reopen(
     State(state): State<WebState>,
     Actor(actor): Actor,
     InPath(fingerprint): InPath<Fingerprint>,
+    _: Nothing,
 ) -> Result<Json<ErrorGroup>, Problem> {
     let errors = state.api.errors.acting_as(actor);
     let group = errors.reopen_group(&fingerprint).await?;

@@ -5,6 +5,7 @@ mod actor;
 mod aggregations;
 mod api;
 mod audit;
+mod bodies;
 mod body;
 mod cache;
 mod error_row;
@@ -38,6 +39,7 @@ pub use api::Api;
 pub use health::Readiness;
 pub use misdirected::Misdirected;
 pub use openapi::document;
+pub(crate) use problem::NOT_FOUND;
 
 use crate::{lately::Lately, metrics::Metrics, tokens::Tokens};
 
@@ -144,7 +146,11 @@ async fn landing() -> Response {
 async fn not_found(uri: Uri) -> Response {
     let path = uri.path();
     let sentence = format!("there is no {path}; see / for what is here");
-    refusal(path, StatusCode::NOT_FOUND, &sentence)
+    if is_api(path) {
+        Problem::no_such_route(&sentence).into_response()
+    } else {
+        plain(StatusCode::NOT_FOUND, format!("{sentence}\n"))
+    }
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Response {

@@ -59,7 +59,8 @@ const PROBLEMS: [Told; 4] = [
 ];
 
 /// At routes that take a body.
-const PROBLEMS_OF_BODIES: [Told; 2] = [
+const PROBLEMS_OF_BODIES: [Told; 3] = [
+    ("TooSlow", "408", "The body took more than 10 seconds."),
     ("TooLarge", "413", "The body has more than 2 MiB."),
     ("NoJson", "415", "The body is not plain JSON."),
 ];
@@ -68,11 +69,20 @@ const PROBLEMS_OF_BODIES: [Told; 2] = [
 const PROBLEMS_OF_NAMES: [Told; 1] = [("NotFound", "404", "There is none with this name.")];
 
 /// Patterns that types name, as the store checks them.
-const PATTERNS: [(&str, &str); 5] = [
+const PATTERNS: [(&str, &str); 7] = [
     // No control characters.
     ("line", r"^[^\x00-\x1f\x7f-\x9f]*$"),
     ("filled line", r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$"),
     ("filled", r"\S"),
+    // What an address of the API can lead to.
+    (
+        "run id",
+        r"^(?!\.{1,2}$|batch$|cleanup$|stats$)[^\x00-\x1f\x7f-\x9f]*$",
+    ),
+    (
+        "stage name",
+        r"^(?!\.{1,2}$)(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$",
+    ),
     ("no nul", r"^[^\x00]*$"),
     // Any UUID but the nil one and those of version 8.
     (
@@ -112,6 +122,10 @@ fn complete(document: &mut Value) {
         for operation in values(path) {
             for parameter in items(operation, "parameters") {
                 without_null(&mut parameter["schema"]);
+            }
+            let body = "/requestBody/content/application~1json/schema";
+            if let Some(schema) = operation.pointer_mut(body) {
+                without_null(schema);
             }
             refer_to_problems(operation);
         }
@@ -159,7 +173,7 @@ fn described_problems() -> Value {
     Value::Object(described.collect())
 }
 
-/// A parameter that is not given is not there; none is null.
+/// A parameter or a body that is not given is not there; none is null.
 fn without_null(schema: &mut Value) {
     let is_null = |kind: &Value| *kind == "null" || kind["type"] == "null";
     if let Value::Array(kinds) = &mut schema["type"] {

@@ -46,7 +46,7 @@ impl PathName for PipelineId {
 
 /// The name of a stage; whoever changes the stage says what is wrong with it.
 #[derive(ToSchema)]
-#[schema(min_length = 1, max_length = 100, pattern = "filled line")]
+#[schema(min_length = 1, max_length = 100, pattern = "stage name")]
 pub(super) struct StageName(pub String);
 
 impl PathName for StageName {

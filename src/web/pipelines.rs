@@ -14,7 +14,7 @@ use super::{
     WebState,
     actor::Actor,
     api::to_the_end,
-    body::{Sent, read_part},
+    body::{NoFields, Nothing, Sent, read_part},
     path::{InPath, InPathTwo, StageName},
     problem::{FieldProblem, Problem},
     query::{Asked, List, Listing, PageQuery},
@@ -329,6 +329,7 @@ pub(super) async fn delete(
 /// Shows a run again that was deleted.
 #[utoipa::path(
     post, path = "/api/v1/pipelines/{id}/restore", tag = "pipelines",
+    request_body = Option<NoFields>,
     params(("id" = PipelineId, Path, description = "The run's id.")),
     responses((status = 200, description = "The run as it is now.", body = Pipeline)),
 )]
@@ -336,6 +337,7 @@ pub(super) async fn restore(
     State(state): State<WebState>,
     Actor(actor): Actor,
     InPath(id): InPath<PipelineId>,
+    _: Nothing,
 ) -> Result<Json<Pipeline>, Problem> {
     let pipelines = state.api.pipelines.acting_as(actor);
     found_or_not(&id, pipelines.restore(&id).await?)

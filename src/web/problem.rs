@@ -20,10 +20,18 @@ const MAX_ERRORS: usize = 100;
 /// As much as is repeated of what was sent.
 const MAX_SHOWN_CHARS: usize = 60;
 
+/// What kind of problem a 404 is: the address is none of the API's.
+const NO_SUCH_ROUTE: &str = "urn:redspan:no-such-route";
+
+/// The address is fine, and there is nothing with the name in it. Clients take this one, and no other
+/// 404 that something between them and redspan may answer, for the word that a thing is not there.
+pub(crate) const NOT_FOUND: &str = "urn:redspan:not-found";
+
 /// What is wrong with a question (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Problem {
-    /// `about:blank`: the status says what kind of problem it is.
+    /// `urn:redspan:not-found`: nothing has the name in the path; `urn:redspan:no-such-route`: the
+    /// address is none of the API's; else `about:blank`: the status says what kind of problem it is.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The status in words.
@@ -68,7 +76,7 @@ impl FieldProblem {
 
 impl From<InvalidField> for FieldProblem {
     fn from(invalid: InvalidField) -> Self {
-        Self::new(invalid.field, Some(&invalid.value), invalid.advice)
+        Self::new(&invalid.field, Some(&invalid.value), invalid.advice)
     }
 }
 
@@ -119,7 +127,18 @@ impl Problem {
     /// There is nothing with this id.
     pub(super) fn not_found(what: &str, id: &str) -> Self {
         let detail = format!("there is no {what} {}", shortened(id));
-        Self::new(StatusCode::NOT_FOUND, detail)
+        Self {
+            kind: NOT_FOUND,
+            ..Self::new(StatusCode::NOT_FOUND, detail)
+        }
+    }
+
+    /// There is no such address.
+    pub(super) fn no_such_route(detail: &str) -> Self {
+        Self {
+            kind: NO_SUCH_ROUTE,
+            ..Self::new(StatusCode::NOT_FOUND, detail)
+        }
     }
 
     /// For now; the same may succeed a little later.

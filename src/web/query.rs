@@ -16,7 +16,10 @@ use super::{
     fields::{Given, mistakes, names_of, unknown},
     problem::{FieldProblem, Problem},
 };
-use crate::store::{Cursor, Page, PageRequest};
+use crate::{
+    domain::NameHasher,
+    store::{Cursor, Page, PageRequest},
+};
 
 /// What is asked for, in parameters that all may be left out.
 pub(super) struct Asked<T>(pub T);
@@ -39,6 +42,7 @@ pub(super) struct Listing<F, const LIMIT: u32 = USUAL_LIMIT> {
     pub(super) filter: F,
     pub(super) page: PageRequest,
     with_total: bool,
+    cursors: Cursors,
 }
 
 impl<F, const LIMIT: u32> Listing<F, LIMIT> {
@@ -59,7 +63,7 @@ impl<F, const LIMIT: u32> Listing<F, LIMIT> {
         };
         Ok(List {
             items: page.items,
-            next_cursor: page.next.map(|cursor| cursor.to_string()),
+            next_cursor: page.next.map(|cursor| self.cursors.write(&cursor)),
             total,
         })
     }
@@ -95,14 +99,15 @@ impl<S: Sync, F: DeserializeOwned, const LIMIT: u32> FromRequestParts<S> for Lis
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let mut mistakes = Vec::new();
         let names = names_of::<PageQuery>();
-        let (of_page, of_filter) = Parameters::of(parts)
+        let (of_page, of_filter): (Vec<_>, Vec<_>) = Parameters::of(parts)
             .0
             .into_iter()
             .partition(|(name, _)| names.contains(&&**name));
+        let cursors = Cursors::of(parts.uri.path(), &of_filter);
         let filter = take_beside(Parameters(of_filter), names, &mut mistakes);
         let page: Option<PageQuery> = take(Parameters(of_page), &mut mistakes);
         let with_total = page.as_ref().is_some_and(|page| page.with_total);
-        let page = page.map(|page| page.request(LIMIT));
+        let page = page.map(|page| page.request(LIMIT, &cursors, &mut mistakes));
         let limits = page.iter().flat_map(PageRequest::mistakes);
         mistakes.extend(limits.map(FieldProblem::from));
         match (filter, page) {
@@ -110,6 +115,7 @@ impl<S: Sync, F: DeserializeOwned, const LIMIT: u32> FromRequestParts<S> for Lis
                 filter,
                 page,
                 with_total,
+                cursors,
             }),
             _ => Err(mistakes.into()),
         }
@@ -127,20 +133,71 @@ pub(super) struct PageQuery {
     /// Items to skip; further on goes only the cursor. Not with a cursor.
     #[param(maximum = 10_000, default = 0)]
     offset: Option<u32>,
-    /// Begin after this: `nextCursor` of the page before.
-    #[param(value_type = Option<String>, pattern = "^-?[0-9]{1,15}_.+$")]
-    cursor: Option<Cursor>,
+    /// Begin after this: `nextCursor` of the page before, with the same filters.
+    #[param(pattern = "^[0-9a-f]{16}_-?[0-9]{1,18}_.+$")]
+    cursor: Option<String>,
     /// Count all that match, too.
     with_total: bool,
 }
 
 impl PageQuery {
-    fn request(self, usual_limit: u32) -> PageRequest {
+    fn request(
+        self,
+        usual_limit: u32,
+        cursors: &Cursors,
+        told: &mut Vec<FieldProblem>,
+    ) -> PageRequest {
+        let after = self.cursor.and_then(|text| {
+            let cursor = cursors.read(&text);
+            if cursor.is_none() {
+                let advice = "give nextCursor of the page before, with the same filters";
+                told.push(FieldProblem::new("cursor", Some(&text), advice));
+            }
+            cursor
+        });
         PageRequest {
             limit: self.limit.unwrap_or(usual_limit),
             offset: self.offset.unwrap_or(0),
-            after: self.cursor,
+            after,
         }
+    }
+}
+
+/// The cursors of one list under one filter: each begins with a hash of what it leads through, so
+/// that one of another list, or one that somebody made up, is not taken for a place in this.
+struct Cursors(NameHasher);
+
+impl Cursors {
+    fn of(path: &str, filter: &[(String, Texts)]) -> Self {
+        let mut filter: Vec<_> = filter.iter().collect();
+        filter.sort_by_key(|(name, _)| name);
+        let mut list = NameHasher::new("cursor");
+        list.field(path.as_bytes());
+        for (name, Texts(values)) in filter {
+            list.field(name.as_bytes());
+            for value in values {
+                list.field(value.as_bytes());
+            }
+        }
+        Self(list)
+    }
+
+    fn write(&self, cursor: &Cursor) -> String {
+        let place = cursor.to_string();
+        format!("{}_{place}", self.mark(&place))
+    }
+
+    fn read(&self, text: &str) -> Option<Cursor> {
+        let (mark, place) = text.split_once('_')?;
+        let cursor = place.parse().ok()?;
+        (mark == self.mark(place)).then_some(cursor)
+    }
+
+    /// 16 hex digits.
+    fn mark(&self, place: &str) -> String {
+        let mut name = self.0.clone();
+        name.field(place.as_bytes());
+        format!("{:016x}", name.finish() >> 64)
     }
 }
 

@@ -53,10 +53,11 @@ async fn empty_api(folder: &TempDir) -> Api {
         ledger: Duration::from_hours(6),
     };
     let (_, queue) = Writer::new(parts, settings);
+    let written = queue.written();
     let queue = Arc::new(queue);
     let errors = ApiErrorRepository::new(Arc::clone(&reader), Arc::clone(&queue) as _);
     let pipelines = GenerationPipelineRepository::new(Arc::clone(&reader) as _, queue);
-    Api::new(reader, errors, pipelines)
+    Api::new(reader, errors, pipelines, written)
 }
 
 async fn ask(state: &WebState, request: &str) -> (StatusCode, HeaderMap, Vec<u8>) {

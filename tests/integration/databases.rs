@@ -51,6 +51,15 @@ impl Database {
         }
     }
 
+    /// An empty one of PostgreSQL that sorts text as people do, not by its bytes.
+    pub fn sorting_like_people() -> Self {
+        let options = " TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'";
+        Self {
+            url: server().new_database_with(options),
+            ..Self::new(Kind::Postgres)
+        }
+    }
+
     /// How the library opens it; migrated then.
     pub fn settings(&self) -> DatabaseSettings {
         DatabaseSettings {
@@ -168,6 +177,10 @@ impl Server {
 
     /// The URL of a new database.
     pub fn new_database(&self) -> String {
+        self.new_database_with("")
+    }
+
+    fn new_database_with(&self, options: &str) -> String {
         let name = format!("test_{}", self.next.fetch_add(1, Ordering::Relaxed));
         let url = |database: &str| {
             format!(
@@ -176,7 +189,7 @@ impl Server {
             )
         };
         let maintenance = url("postgres");
-        let create = format!("CREATE DATABASE {name}");
+        let create = format!("CREATE DATABASE {name}{options}");
         // A thread of its own: the caller may be inside a runtime.
         std::thread::spawn(move || {
             block_on(async {
@@ -254,7 +267,8 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?}: {status}");
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+/// Waits for it in a runtime of its own.
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

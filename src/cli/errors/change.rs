@@ -1,6 +1,7 @@
 //! `redspan errors resolve`, `reopen` and `ignore`: what people say of errors and groups.
 
 use clap::Args;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -155,8 +156,8 @@ impl What<'_> {
                     return Ok(None);
                 };
                 let path = ["errors", &id.to_string(), self.verb()];
-                let error = server.post(&path, &self.body()).await?;
-                Ok(error.map(|error| named(&error)))
+                let error = server.post_to(&path, &self.body()).await?;
+                Ok(error.map(ChangedError::named))
             }
             Ledger::Database(opened) => {
                 let Some(id) = ids.find(&*opened.reader).await? else {
@@ -186,8 +187,8 @@ impl What<'_> {
                     body["resolvedVersion"] = json!(how.version);
                 }
                 let path = ["groups", fingerprint, self.verb()];
-                let group = server.post(&path, &body).await?;
-                Ok(group.map(|group| named(&group)))
+                let group = server.post_to(&path, &body).await?;
+                Ok(group.map(ChangedGroup::named))
             }
             Ledger::Database(opened) => {
                 let errors = &opened.errors;
@@ -217,6 +218,35 @@ impl What<'_> {
     }
 }
 
+/// What the API answers of an error.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangedError {
+    id: String,
+    error_code: Option<String>,
+    error_message: String,
+}
+
+/// The same of a group.
+#[derive(Deserialize)]
+struct ChangedGroup {
+    fingerprint: String,
+    title: String,
+}
+
+impl ChangedError {
+    fn named(self) -> String {
+        let what = summary(self.error_code.as_deref(), &self.error_message);
+        format!("error {}: {what}", self.id)
+    }
+}
+
+impl ChangedGroup {
+    fn named(self) -> String {
+        format!("group {}: {}", self.fingerprint, self.title)
+    }
+}
+
 fn of_error(error: &ApiError) -> String {
     let what = summary(error.error_code.as_deref(), &error.error_message);
     format!("error {}: {what}", error.id)
@@ -224,15 +254,4 @@ fn of_error(error: &ApiError) -> String {
 
 fn of_group(group: &ErrorGroup) -> String {
     format!("group {}: {}", group.fingerprint, group.title)
-}
-
-/// The same of what the API answers.
-fn named(answer: &Value) -> String {
-    let text = |name: &str| answer[name].as_str();
-    if let Some(title) = text("title") {
-        return format!("group {}: {title}", text("fingerprint").unwrap_or_default());
-    }
-    let message = text("errorMessage").unwrap_or_default();
-    let what = summary(text("errorCode"), message);
-    format!("error {}: {what}", text("id").unwrap_or_default())
 }

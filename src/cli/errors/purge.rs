@@ -7,6 +7,7 @@ use crate::{
     cli::{
         progress::Progress,
         screen::print,
+        server::Deleted,
         text::{count, to_the_second},
         through::Ledger,
         when::ago,
@@ -55,7 +56,8 @@ impl Purge {
                     "includeUnresolved": self.include_unresolved,
                 });
                 let answer = server.post(&["errors", "cleanup"], &body).await?;
-                answer.and_then(|answer| answer["deleted"].as_i64())
+                let Deleted { deleted } = answer;
+                deleted
             }
             Ledger::Database(opened) => {
                 let mut progress = Progress::new();
@@ -71,13 +73,11 @@ impl Purge {
                     }
                     progress.show(&format!("{} deleted so far", count(deleted, "error")));
                 }
-                Some(deleted)
+                deleted
             }
         };
-        print(&match deleted {
-            Some(deleted) => format!("Deleted {}. They stay counted.\n", count(deleted, "error")),
-            None => "Deleted them. They stay counted.\n".to_owned(),
-        })
+        let deleted = count(deleted, "error");
+        print(&format!("Deleted {deleted}. They stay counted.\n"))
     }
 
     /// What is asked before anything is deleted.

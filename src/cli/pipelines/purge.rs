@@ -7,6 +7,7 @@ use crate::{
     cli::{
         progress::Progress,
         screen::print,
+        server::Deleted,
         text::{count, to_the_second},
         through::{Ledger, Through},
         when::ago,
@@ -51,24 +52,20 @@ impl Purge {
         let ledger = self.through.open(config, actor).await?;
         let deleted = delete(&ledger, older_than).await;
         ledger.close().await;
-        print(&match deleted? {
-            Some(deleted) => format!("Deleted {}.\n", count(deleted, "run")),
-            None => "Deleted them.\n".to_owned(),
-        })
+        print(&format!("Deleted {}.\n", count(deleted?, "run")))
     }
 }
 
-/// How many, unless the server does not say it.
-async fn delete(ledger: &Ledger, older_than: Timestamp) -> Result<Option<i64>, Failure> {
+/// How many.
+async fn delete(ledger: &Ledger, older_than: Timestamp) -> Result<i64, Failure> {
     match ledger {
         Ledger::Server(server) => {
             let body = json!({"olderThan": older_than});
             let answer = server.post(&["pipelines", "cleanup"], &body).await?;
-            Ok(answer.and_then(|answer| answer["deleted"].as_i64()))
+            let Deleted { deleted } = answer;
+            Ok(deleted)
         }
-        Ledger::Database(opened) => delete_in_steps(&opened.pipelines, older_than)
-            .await
-            .map(Some),
+        Ledger::Database(opened) => delete_in_steps(&opened.pipelines, older_than).await,
     }
 }
 

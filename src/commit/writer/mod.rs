@@ -33,6 +33,7 @@ use super::{
     plan::{self, HourlyLabelSets, UserHasher},
     queue::{self, CommitQueue, Item, Outcome, Work},
     seen::SeenEntries,
+    written::Written,
 };
 
 /// A group ends at this many rows or bytes.
@@ -96,6 +97,7 @@ pub struct Writer {
     /// Taken from the queue already, to be written by itself.
     next: Option<Item>,
     available: Arc<AtomicBool>,
+    written: Arc<Written>,
     session: Option<Session>,
     /// The name under which it counts; another than the settings' when that was lost.
     name: String,
@@ -155,6 +157,7 @@ impl Writer {
             receiver,
             next: None,
             available,
+            written: queue.written(),
             session: None,
             seen: SeenEntries::new(SEEN_ENTRIES, SEEN_TIME, Instant::now()),
             registered: HashSet::new(),
@@ -369,6 +372,9 @@ impl Writer {
             sleep(jitter(attempt)).await;
         };
         self.note_health(result.as_ref().err());
+        if matches!(result, Ok(_) | Err(StoreError::UnknownOutcome { .. })) {
+            self.written.note(works);
+        }
         let done = result?;
         let rows = works.iter().map(|work| work.rows()).sum();
         self.parts

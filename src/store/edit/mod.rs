@@ -86,7 +86,7 @@ impl Refusal {
     /// Names the field, its value and what to do.
     pub fn new(field: &'static str, value: impl Into<String>, advice: impl Into<String>) -> Self {
         Self(InvalidField {
-            field,
+            field: field.into(),
             value: value.into(),
             advice: advice.into(),
         })

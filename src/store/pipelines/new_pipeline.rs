@@ -16,6 +16,7 @@ use crate::{
     store::{
         InvalidField,
         checks::{Checks, json_bytes},
+        object::objects,
     },
 };
 
@@ -27,13 +28,24 @@ const UNKNOWN_SERVICE: &str = "unknown_service";
 /// The column's limit.
 pub(super) const MAX_NAME_CHARS: usize = 100;
 
+/// What stands where the id of a run does in the addresses of the JSON API.
+const ROUTES: [&str; 3] = ["batch", "cleanup", "stats"];
+
+/// For names that no address of the JSON API can lead to.
+const UNADDRESSABLE: &str = "give another: no address of the API leads to this one";
+
+/// Whether a name means a folder in an address, even percent-encoded.
+fn is_dots(name: &str) -> bool {
+    matches!(name, "." | "..")
+}
+
 /// A run to be created. Only `config` must be given.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NewPipeline {
     /// The caller's own id: creating the same again changes nothing. Made (UUID version 7) when
     /// absent.
-    #[schema(pattern = "line", min_length = 1, max_length = 255)]
+    #[schema(pattern = "run id", min_length = 1, max_length = 255)]
     pub id: Option<String>,
     /// For whom it runs.
     #[schema(pattern = "line", max_length = 255)]
@@ -71,6 +83,7 @@ pub struct NewPipeline {
     /// The trace that it is seen in.
     pub trace_id: Option<TraceId>,
     /// At most 256, each name once.
+    #[serde(deserialize_with = "objects")]
     #[schema(max_items = 256)]
     pub stages: Vec<NewStage>,
 }
@@ -83,7 +96,7 @@ pub struct NewStage {
     #[schema(pattern = "line", max_length = 255)]
     pub id: Option<String>,
     /// Its name.
-    #[schema(required, pattern = "filled line", max_length = 100)]
+    #[schema(required, pattern = "stage name", max_length = 100)]
     pub stage_name: String,
     /// Its place in the list when absent.
     pub stage_order: Option<i32>,
@@ -168,6 +181,9 @@ impl NewPipeline {
 fn checked_id(checks: &mut Checks, id: Option<String>) -> PipelineId {
     if let Some(id) = id {
         match id.parse() {
+            Ok(_) if is_dots(&id) || ROUTES.contains(&&*id) => {
+                checks.refuse("id", id, UNADDRESSABLE);
+            }
             Ok(id) => return id,
             Err(invalid @ InvalidPipelineId) => checks.refuse("id", id, invalid.to_string()),
         }
@@ -205,6 +221,9 @@ pub(super) fn checked_progress(checks: &mut Checks, progress: i32) -> i32 {
 
 /// The name of a stage, as all that name one give it.
 pub(super) fn checked_stage_name(checks: &mut Checks, stage_name: String) -> String {
+    if is_dots(&stage_name) {
+        checks.refuse("stageName", &stage_name, UNADDRESSABLE);
+    }
     checks.required("stageName", stage_name, 100)
 }
 
@@ -215,17 +234,21 @@ fn checked_stages(checks: &mut Checks, new: Vec<NewStage>, pipeline: &Pipeline) 
     }
     let mut stages: Vec<Stage> = Vec::with_capacity(new.len().min(MAX_STAGES));
     for (place, new) in (0..).zip(new).take(MAX_STAGES) {
-        let stage_name = checked_stage_name(checks, new.stage_name);
+        let mut of_stage = Checks::default();
+        let stage_name = checked_stage_name(&mut of_stage, new.stage_name);
         let mut stage = new_stage(pipeline, stage_name, new.stage_order.unwrap_or(place));
-        stage.progress = checked_progress(checks, new.progress.unwrap_or(0));
-        if let Some(id) = checks.word("stages.id", new.id, 255) {
+        stage.progress = checked_progress(&mut of_stage, new.progress.unwrap_or(0));
+        if let Some(id) = of_stage.word("id", new.id, 255) {
             stage.id = id;
         }
         if stages.iter().any(|it| it.stage_name == stage.stage_name) {
-            checks.refuse("stageName", &stage.stage_name, "name each stage once");
+            of_stage.refuse("stageName", &stage.stage_name, "name each stage once");
         } else if stages.iter().any(|it| it.id == stage.id) {
-            checks.refuse("stages.id", &stage.id, "give each stage an id of its own");
+            of_stage.refuse("id", &stage.id, "give each stage an id of its own");
         }
+        let wrong = of_stage.invalid.into_iter();
+        let place = format!("stages[{place}]");
+        checks.invalid.extend(wrong.map(|it| it.inside(&place)));
         stage
             .change_status(new.status.unwrap_or(stage.status), pipeline.created_at)
             .expect("a stage that is pending may become anything");
@@ -285,9 +308,12 @@ mod tests {
         }
     }
 
-    fn refused_fields(new: NewPipeline) -> Vec<&'static str> {
+    fn refused_fields(new: NewPipeline) -> Vec<String> {
         let refused = new.into_rows(NOW).expect_err("refused");
-        refused.into_iter().map(|invalid| invalid.field).collect()
+        refused
+            .into_iter()
+            .map(|invalid| invalid.field.into_owned())
+            .collect()
     }
 
     #[test]
@@ -380,10 +406,10 @@ mod tests {
                 "meshyTaskId",
                 "name",
                 "serviceName",
-                "stageName",
-                "stages.id",
-                "stageName",
-                "progress",
+                "stages[1].stageName",
+                "stages[2].id",
+                "stages[3].stageName",
+                "stages[3].progress",
             ]
         );
         let many = NewPipeline {

@@ -386,11 +386,12 @@ mod tests {
         patch.checked().unwrap()
     }
 
-    fn refused_fields<T: std::fmt::Debug>(
-        checked: Result<T, Vec<InvalidField>>,
-    ) -> Vec<&'static str> {
+    fn refused_fields<T: std::fmt::Debug>(checked: Result<T, Vec<InvalidField>>) -> Vec<String> {
         let refused = checked.expect_err("refused");
-        refused.into_iter().map(|invalid| invalid.field).collect()
+        refused
+            .into_iter()
+            .map(|invalid| invalid.field.into_owned())
+            .collect()
     }
 
     #[test]

@@ -350,7 +350,8 @@ impl GenerationPipelineRepository {
     }
 
     /// One page of the runs that are not finished and have not changed since then, longest silent
-    /// first.
+    /// first. One that changes while pages are read is not among them any more; all others are read
+    /// once.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -435,7 +436,7 @@ impl GenerationPipelineRepository {
 
 fn invalid(field: &'static str, value: String, advice: String) -> RepositoryError {
     RepositoryError::Invalid(vec![InvalidField {
-        field,
+        field: field.into(),
         value,
         advice,
     }])

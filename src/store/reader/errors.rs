@@ -90,22 +90,42 @@ impl<DB: Dialect> SqlReader<DB> {
     /// # Errors
     /// When the database cannot answer.
     pub async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError> {
-        const DURING: &str = "reading an error";
-        let mut statement = Statement::<DB>::new("WITH RECURSIVE names (id, steps) AS (SELECT ");
+        let found = self.get_errors_by_ids(&[id]).await?;
+        Ok(found.into_iter().next().map(|(_, error)| error))
+    }
+
+    /// See [`crate::store::Reader::get_errors_by_ids`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn get_errors_by_ids(
+        &self,
+        ids: &[ErrorId],
+    ) -> Result<Vec<(ErrorId, ApiError)>, StoreError> {
+        const DURING: &str = "reading errors by their ids";
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut statement = Statement::<DB>::new("WITH RECURSIVE given (id) AS (VALUES ");
+        for (index, &id) in ids.iter().enumerate() {
+            let before = if index == 0 { "(" } else { ", (" };
+            statement.with(before, id).push(")");
+        }
         statement
-            .bind(id)
-            .with(", 0 UNION ALL SELECT error_redirects.error_id, names.steps + 1 FROM names JOIN error_redirects ON error_redirects.id = names.id WHERE names.steps < ", MAX_REDIRECTS)
-            .push(") SELECT ")
+            .with("), names (asked, name, steps) AS (SELECT id, id, 0 FROM given UNION ALL SELECT names.asked, error_redirects.error_id, names.steps + 1 FROM names JOIN error_redirects ON error_redirects.id = names.name WHERE names.steps < ", MAX_REDIRECTS)
+            .push(") SELECT names.asked AS asked, ")
             .push(ERROR_COLUMNS)
-            .push(" FROM api_errors WHERE id IN (SELECT id FROM names)");
+            .push(" FROM names JOIN api_errors ON api_errors.id = names.name");
 
         let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
         let errors = statement
-            .all(&mut snapshot, api_error::<DB>)
+            .all(&mut snapshot, |row| {
+                Ok((DB::get(row, "asked")?, api_error::<DB>(row)?))
+            })
             .await
             .map_err(|error| StoreError::of(DURING, error))?;
         end(snapshot).await;
-        Ok(errors.into_iter().next())
+        Ok(errors)
     }
 
     /// See [`crate::store::Reader::get_error_ids`].

@@ -33,11 +33,16 @@ impl<DB: Dialect> SqlReader<DB> {
         matching_groups(&mut statement, filter);
         if let Some(after) = &page.after {
             statement
-                .with(" AND (last_seen_at, fingerprint) < (", after.at)
+                .push(" AND (last_seen_at, fingerprint ")
+                .push(DB::BY_BYTES)
+                .with(") < (", after.at)
                 .with(", ", as_stored(&after.id).into_owned())
                 .push(")");
         }
-        statement.push(" ORDER BY last_seen_at DESC, fingerprint DESC");
+        statement
+            .push(" ORDER BY last_seen_at DESC, fingerprint ")
+            .push(DB::BY_BYTES)
+            .push(" DESC");
         bound_page(&mut statement, page);
 
         let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
@@ -107,11 +112,16 @@ impl<DB: Dialect> SqlReader<DB> {
         statement.push(") AS found GROUP BY fingerprint");
         if let Some(after) = &page.after {
             statement
-                .with(" HAVING (MAX(created_at), fingerprint) < (", after.at)
+                .push(" HAVING (MAX(created_at), fingerprint ")
+                .push(DB::BY_BYTES)
+                .with(") < (", after.at)
                 .with(", ", as_stored(&after.id).into_owned())
                 .push(")");
         }
-        statement.push(" ORDER BY last_seen_at DESC, fingerprint DESC");
+        statement
+            .push(" ORDER BY last_seen_at DESC, fingerprint ")
+            .push(DB::BY_BYTES)
+            .push(" DESC");
         bound_page(&mut statement, page);
         // Only now, for the groups of the page, the latest of each.
         statement.push(
@@ -126,8 +136,9 @@ impl<DB: Dialect> SqlReader<DB> {
              id, service_name, environment, endpoint, method, CAST(severity AS TEXT) AS severity, \
              CAST(category AS TEXT) AS category, error_code, error_message \
              FROM named JOIN api_errors ON api_errors.id = named.latest_id \
-             ORDER BY named.last_seen_at DESC, named.fingerprint DESC",
+             ORDER BY named.last_seen_at DESC, named.fingerprint ",
         );
+        statement.push(DB::BY_BYTES).push(" DESC");
 
         let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
         let groups = statement

@@ -25,9 +25,19 @@ pub(in crate::store) use errors::MAX_REDIRECTS;
 pub(in crate::store) use rows::{ERROR_COLUMNS, GROUP_COLUMNS};
 pub(in crate::store) use verify::{Counters, DURATION_COLUMNS};
 
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+
 use async_trait::async_trait;
 use dialect::Limit;
 use sqlx::{Pool, Transaction};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use uuid::Uuid;
 
 use crate::domain::{
@@ -40,12 +50,37 @@ use super::{
     HourErrors, LabelSets, Page, PageRequest, Reader, RequestFilter, StoreError, Verification,
 };
 
+/// How long a read waits for its turn.
+const MAX_WAIT: Duration = Duration::from_secs(3);
+
 /// Reads from one database. Every method sees one state of it.
 #[derive(Debug, Clone)]
 pub struct SqlReader<DB: Dialect> {
     pool: Pool<DB>,
     /// In place of what each read has.
     limit: Option<Limit>,
+    /// Of which each read holds one; `None` when it need not wait for others.
+    turns: Option<Arc<Semaphore>>,
+}
+
+/// One state of the database, and the turn in which it is read.
+struct Snapshot<DB: Dialect> {
+    transaction: Transaction<'static, DB>,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl<DB: Dialect> Deref for Snapshot<DB> {
+    type Target = Transaction<'static, DB>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.transaction
+    }
+}
+
+impl<DB: Dialect> DerefMut for Snapshot<DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.transaction
+    }
 }
 
 /// Has a [`SqlReader`], and so is a [`Reader`].
@@ -71,6 +106,15 @@ impl<T: ReadsSql> Reader for T {
         Box::new(SqlReader {
             pool: self.reader().pool.clone(),
             limit: Some(Limit::None),
+            turns: None,
+        })
+    }
+
+    fn taking_turns(&self, at_once: usize) -> Box<dyn Reader> {
+        Box::new(SqlReader {
+            pool: self.reader().pool.clone(),
+            limit: self.reader().limit,
+            turns: Some(Arc::new(Semaphore::new(at_once))),
         })
     }
 
@@ -116,6 +160,13 @@ impl<T: ReadsSql> Reader for T {
 
     async fn get_error_by_id(&self, id: ErrorId) -> Result<Option<ApiError>, StoreError> {
         self.reader().get_error_by_id(id).await
+    }
+
+    async fn get_errors_by_ids(
+        &self,
+        ids: &[ErrorId],
+    ) -> Result<Vec<(ErrorId, ApiError)>, StoreError> {
+        self.reader().get_errors_by_ids(ids).await
     }
 
     async fn get_error_stats(&self, filter: &ErrorFilter) -> Result<ErrorStats, StoreError> {
@@ -250,7 +301,11 @@ impl<DB: Dialect> SqlReader<DB> {
     /// Reads through these connections. On SQLite they are read-only.
     #[must_use]
     pub fn new(pool: Pool<DB>) -> Self {
-        Self { pool, limit: None }
+        Self {
+            pool,
+            limit: None,
+            turns: None,
+        }
     }
 
     /// The same without time limits of its own: the connections keep what was set on them, which on
@@ -260,6 +315,7 @@ impl<DB: Dialect> SqlReader<DB> {
         Self {
             pool,
             limit: Some(Limit::Unchanged),
+            turns: None,
         }
     }
 
@@ -267,10 +323,22 @@ impl<DB: Dialect> SqlReader<DB> {
         &self,
         limit: Limit,
         during: &'static str,
-    ) -> Result<Transaction<'static, DB>, StoreError> {
-        DB::snapshot(&self.pool, self.limit.unwrap_or(limit))
+    ) -> Result<Snapshot<DB>, StoreError> {
+        let turn = match &self.turns {
+            Some(turns) => {
+                let turn = timeout(MAX_WAIT, Arc::clone(turns).acquire_owned()).await;
+                let turn = turn.ok().and_then(Result::ok);
+                Some(turn.ok_or_else(|| StoreError::of(during, sqlx::Error::PoolTimedOut))?)
+            }
+            None => None,
+        };
+        let transaction = DB::snapshot(&self.pool, self.limit.unwrap_or(limit))
             .await
-            .map_err(|error| StoreError::of(during, error))
+            .map_err(|error| StoreError::of(during, error))?;
+        Ok(Snapshot {
+            transaction,
+            _turn: turn,
+        })
     }
 
     /// The one number that a statement answers, as `total`.
@@ -290,8 +358,8 @@ impl<DB: Dialect> SqlReader<DB> {
 }
 
 /// Ends a snapshot. Nothing was changed, so nothing depends on how it ends.
-async fn end<DB: Dialect>(snapshot: Transaction<'static, DB>) {
-    if let Err(error) = snapshot.rollback().await {
+async fn end<DB: Dialect>(snapshot: Snapshot<DB>) {
+    if let Err(error) = snapshot.transaction.rollback().await {
         tracing::debug!(%error, "a reading transaction ended with its connection");
     }
 }

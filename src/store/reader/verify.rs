@@ -7,8 +7,6 @@ mod hour;
 
 use std::collections::BTreeMap;
 
-use sqlx::Transaction;
-
 use crate::{
     domain::{AggregationId, ErrorId, Hour, Timestamp},
     store::{
@@ -21,7 +19,8 @@ pub(in crate::store) use counters::{Counters, DURATION_COLUMNS};
 use hour::HourFigures;
 
 use super::{
-    SqlReader, dialect::Dialect, dialect::Limit, end, rows::dimensions, statement::Statement,
+    Snapshot, SqlReader, dialect::Dialect, dialect::Limit, end, rows::dimensions,
+    statement::Statement,
 };
 
 impl<DB: Dialect> SqlReader<DB> {
@@ -54,7 +53,7 @@ impl<DB: Dialect> SqlReader<DB> {
 }
 
 struct Proof<DB: Dialect> {
-    snapshot: Transaction<'static, DB>,
+    snapshot: Snapshot<DB>,
     from: Option<Hour>,
     to: Option<Hour>,
     members_since: Timestamp,

@@ -336,7 +336,7 @@ fn resolve(
     );
     if resolved_by.trim().is_empty() {
         invalid.push(InvalidField {
-            field: "resolvedBy",
+            field: "resolvedBy".into(),
             value: InvalidField::shown(resolved_by),
             advice: "say who resolved it".to_owned(),
         });
@@ -354,7 +354,7 @@ fn check(field: &'static str, text: Option<&str>, max: usize, invalid: &mut Vec<
     let Some(text) = text else { return };
     if text.chars().count() > max || text.contains('\0') {
         invalid.push(InvalidField {
-            field,
+            field: field.into(),
             value: InvalidField::shown(text),
             advice: format!("give at most {max} characters, none of them NUL"),
         });

@@ -1,5 +1,6 @@
 // What an application does with examples/redspan.ts, beside a redspan at the URL that is given.
 import assert from "node:assert/strict";
+import { createServer as createWebServer } from "node:http";
 import { createServer } from "node:net";
 
 import { ApiErrorRepository, GenerationPipelineRepository } from "./redspan.mjs";
@@ -95,6 +96,8 @@ async function followsRuns() {
   assert.equal(await pipelines.count(), 4);
   assert.equal(await pipelines.exists(id), true);
   assert.equal(await pipelines.exists("none"), false);
+  // An id that is not known makes one, as when it is not given.
+  assert.match((await pipelines.create({ ...run, userId: "eve", id: undefined })).id, /^[0-9a-f-]{36}$/);
   const figures = await pipelines.getStatistics({ userId: "ada" });
   assert.deepEqual([figures.total, figures.successRate], [2, 50]);
   assert.notEqual((await pipelines.delete(failed.id)).deletedAt, null);
@@ -133,6 +136,35 @@ async function neverThrows() {
   const waited = performance.now() - before;
   assert.ok(waited > 900 && waited < 5_000, `${waited} ms`);
   assert.match(told().message, /Timeout/);
+  // What deletes much may take its time: longer than a call that begins later and is given up.
+  const waiting = [];
+  const slow = createWebServer((request, response) => waiting.push(response));
+  await new Promise((listens) => slow.listen(0, "127.0.0.1", listens));
+  const patient = { ...options, url: `http://127.0.0.1:${slow.address().port}` };
+  const deletions = Promise.all([
+    new ApiErrorRepository(patient).deleteOldErrors(new Date(0)),
+    new ApiErrorRepository(patient).forgetUser("ada"),
+    new GenerationPipelineRepository(patient).cleanupOldPipelines(new Date(0)),
+  ]);
+  assert.equal(await new ApiErrorRepository(patient).countErrors(), null);
+  assert.match(told().message, /Timeout/);
+  const answer = JSON.stringify({ deleted: 7, errors: 1, pipelines: 2 });
+  for (const response of waiting) response.end(answer);
+  assert.deepEqual(await deletions, [7, { deleted: 7, errors: 1, pipelines: 2 }, 7]);
+  const hurried = new ApiErrorRepository({ ...patient, longTimeoutMs: 1 });
+  assert.equal(await hurried.deleteOldErrors(new Date(0)), null);
+  assert.match(told().message, /Timeout/);
+  slow.closeAllConnections();
+  slow.close();
+
+  // Somebody else's address: nothing is there that could not be there.
+  for (const elsewhere of [`${url}/elsewhere`, `${url}/api/v1`]) {
+    const lost = new GenerationPipelineRepository({ ...options, url: elsewhere });
+    assert.equal(await lost.findById("pipeline-123"), null);
+    assert.equal(told().status, 404);
+    assert.equal(await lost.exists("pipeline-123"), null);
+    assert.equal(told().status, 404);
+  }
   silent.close();
   silent.closeAllConnections?.();
   const angry = new ApiErrorRepository({

@@ -33,7 +33,7 @@ fn an_error_is_resolved_reopened_hidden_and_shown_again() {
             json!(1)
         );
         let bob = [("x-redspan-actor", "bob")];
-        let reopened = api.ask("POST", &format!("{path}/reopen"), &bob, b"{}");
+        let reopened = api.ask("POST", &format!("{path}/reopen"), &bob, b"");
         assert_eq!(reopened.body(200), row);
         let hidden = api.ask("DELETE", &path, &bob, b"").body(200);
         assert!(hidden["deletedAt"].is_string());
@@ -160,4 +160,37 @@ fn a_named_token_is_who_changes_whatever_else_is_said() {
     api.ask("DELETE", &path, &headers, b"").body(200);
     let log = api.ask("GET", "/api/v1/audit", &headers, b"").body(200);
     assert_eq!(log["items"][0]["actor"], "alice");
+}
+
+#[test]
+fn what_takes_no_fields_refuses_any() {
+    each_kind(|kind| {
+        let api = Api::start(kind);
+        let row = api.log(json!({"fingerprint": "own:1"}));
+        let run = api.post("/api/v1/pipelines", &json!({"config": {}, "id": "run-1"}));
+        run.body(201);
+        let error = format!("/api/v1/errors/{}", row["id"].as_str().unwrap());
+        let json = [("content-type", "application/json")];
+        for path in [
+            &*format!("{error}/reopen"),
+            &*format!("{error}/restore"),
+            "/api/v1/groups/own:1/ignore",
+            "/api/v1/groups/own:1/reopen",
+            "/api/v1/pipelines/run-1/restore",
+        ] {
+            let why = api.post(path, &json!({"reason": "a mistake"}));
+            assert_eq!(why.wrong_fields(400), ["reason"], "{path}");
+            for body in ["[]", "null", "{"] {
+                let answer = api.ask("POST", path, &json, body.as_bytes());
+                assert_eq!(answer.wrong_fields(400), [""; 0], "{path} {body}");
+            }
+            let form = [("content-type", "text/plain")];
+            api.ask("POST", path, &form, b"{}").wrong_fields(415);
+            assert_eq!(audited(&api).len(), 1, "{path}: only the run was made");
+        }
+        for (body, headers) in [("", &[][..]), (" {} ", &json)] {
+            let path = "/api/v1/groups/own:1/ignore";
+            api.ask("POST", path, headers, body.as_bytes()).body(200);
+        }
+    });
 }

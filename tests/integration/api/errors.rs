@@ -1,8 +1,11 @@
 //! Errors that application code logs over HTTP, and what is read of them.
 
+use std::time::{Duration, Instant};
+
 use uuid::Uuid;
 
 use super::*;
+use crate::load;
 
 #[test]
 fn an_error_is_stored_once_and_its_row_answered() {
@@ -198,4 +201,37 @@ fn a_row_leads_to_its_trace_where_somebody_says_where_that_is_seen() {
     let page = api.get(&format!("/api/v1/errors?traceId={trace}"));
     assert_eq!(page.body(200)["items"], json!([traced]));
     assert_eq!(api.log(json!({}))["traceUrl"], Value::Null);
+}
+
+#[test]
+fn figures_show_what_this_process_wrote_however_it_came() {
+    each_kind(|kind| {
+        let api = Api::start(kind);
+        let figure = |path: &str, name: &str| api.get(path).body(200)[name].clone();
+        let errors = "/api/v1/errors/stats";
+        let runs = "/api/v1/pipelines/stats";
+        for number in 0..5 {
+            assert_eq!(figure(errors, "total"), json!(number));
+            assert_eq!(figure(runs, "total"), json!(number));
+            api.log(json!({}));
+            let run = json!({"config": {}});
+            api.post("/api/v1/pipelines", &run).body(201);
+        }
+        // Telemetry makes a figure old after as long again as it took, which is no time here: less
+        // than what another process writes may take to be seen.
+        let asked = Instant::now();
+        assert_eq!(figure(errors, "total"), json!(5));
+        let span = load::failed(1, 1, 0, "no such order", load::now_nanos());
+        assert_eq!(
+            api.program.send(&load::body("shop", vec![span])).unwrap(),
+            200
+        );
+        while figure(errors, "total") == json!(5) {
+            assert!(
+                asked.elapsed() < Duration::from_millis(1_500),
+                "it stays old"
+            );
+        }
+        assert_eq!(figure(errors, "total"), json!(6));
+    });
 }

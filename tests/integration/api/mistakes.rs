@@ -14,7 +14,8 @@ fn every_wrong_parameter_is_named() {
             ("/api/v1/errors?limit=501", &["limit"]),
             ("/api/v1/errors?limit=-1&offset=x", &["limit", "offset"]),
             ("/api/v1/errors?offset=10001", &["offset"]),
-            ("/api/v1/errors?offset=1&cursor=12_x", &["offset"]),
+            ("/api/v1/errors?cursor=12_x", &["cursor"]),
+            ("/api/v1/errors?cursor=0123456789abcdef_12_x", &["cursor"]),
             ("/api/v1/errors?cursor=x", &["cursor"]),
             ("/api/v1/errors?limit=1&limit=2", &["limit"]),
             ("/api/v1/errors?statusCode=99999999999", &["statusCode"]),
@@ -182,11 +183,16 @@ fn what_is_no_question_of_the_api_is_refused_as_a_problem() {
         ] {
             let answer = api.ask(method, path, headers, body);
             let allowed = answer.headers.get("allow").cloned();
+            if status == 404 {
+                assert_eq!(answer.body["type"], "urn:redspan:no-such-route", "{path}");
+            }
             assert_eq!(answer.wrong_fields(status), [""; 0], "{method} {path}");
             assert_eq!(allowed.is_some(), status == 405, "{method} {path}");
         }
         let unknown = "/api/v1/errors/00000000-0000-7000-8000-000000000001";
-        assert_eq!(api.get(unknown).wrong_fields(404), [""; 0]);
+        let answer = api.get(unknown);
+        assert_eq!(answer.body["type"], "urn:redspan:not-found");
+        assert_eq!(answer.wrong_fields(404), [""; 0]);
     });
 }
 
@@ -199,4 +205,121 @@ fn only_who_shows_a_token_is_let_in_when_there_is_one() {
     assert_eq!(refused.wrong_fields(401), [""; 0]);
     let shown = [("authorization", &*format!("Bearer {token}"))];
     api.ask("GET", "/api/v1/errors", &shown, b"").body(200);
+}
+
+#[test]
+fn a_cursor_leads_on_in_the_list_that_it_came_from_and_nowhere_else() {
+    each_kind(|kind| {
+        let api = Api::start(kind);
+        for number in 0..3 {
+            let fingerprint = format!("own:{number}");
+            api.log(json!({"fingerprint": fingerprint, "userId": "ada"}));
+        }
+        let page = |path: &str| api.get(path).body(200);
+        let first = page("/api/v1/errors?userId=ada&severity=error&limit=1");
+        let cursor = first["nextCursor"].as_str().unwrap().to_owned();
+        let rest =
+            format!("/api/v1/errors?cursor={cursor}&severity=error&withTotal=true&userId=ada");
+        let rest = page(&rest);
+        assert_eq!(rest["items"].as_array().unwrap().len(), 2);
+        assert_ne!(rest["items"][0], first["items"][0]);
+        let other = page("/api/v1/groups?limit=1");
+        let other = other["nextCursor"].as_str().unwrap();
+        for (path, cursor) in [
+            ("/api/v1/errors?userId=bob&severity=error", &*cursor),
+            ("/api/v1/errors?userId=ada", &cursor),
+            ("/api/v1/errors?userId=ada&severity=error,warning", &cursor),
+            ("/api/v1/groups?since=2020-01-01T00:00:00Z", &cursor),
+            ("/api/v1/errors?userId=ada&severity=error", other),
+            (
+                "/api/v1/errors?userId=ada&severity=error",
+                &format!("{cursor}0"),
+            ),
+            ("/api/v1/errors?userId=ada&severity=error", &cursor[17..]),
+        ] {
+            let answer = api.get(&format!("{path}&cursor={cursor}"));
+            assert_eq!(answer.wrong_fields(400), ["cursor"], "{path} {cursor}");
+        }
+        let both = format!("/api/v1/errors?userId=ada&severity=error&offset=1&cursor={cursor}");
+        assert_eq!(api.get(&both).wrong_fields(400), ["offset"]);
+    });
+}
+
+#[test]
+fn a_mistake_inside_of_lists_is_named_with_its_place() {
+    each_kind(|kind| {
+        let api = Api::start(kind);
+        let run = |stages| json!({"config": {}, "stages": stages});
+        let fine = run(json!([{"stageName": "mesh"}]));
+        for (stages, wrong) in [
+            (
+                json!([{"stageName": "a"}, {"stageName": " "}]),
+                &["stages[1].stageName"][..],
+            ),
+            (
+                json!([{"stageName": "a", "progress": 101}, {"stageName": "a"}]),
+                &["stages[0].progress", "stages[1].stageName"],
+            ),
+            (
+                json!([{"stageName": "a", "id": "1"}, {"stageName": "b", "id": "1"}]),
+                &["stages[1].id"],
+            ),
+            (
+                json!([{"stageName": "a"}, {"stageName": 1, "colour": 2}, 7]),
+                &["stages[1].colour", "stages[1].stageName", "stages[2]"],
+            ),
+            // No object, though its values would do.
+            (json!([{"stageName": "a"}, [null, "b"]]), &["stages[1]"]),
+            (json!("mesh"), &["stages"]),
+        ] {
+            let one = api.post("/api/v1/pipelines", &run(stages.clone()));
+            assert_eq!(one.wrong_fields(400), wrong, "{stages}");
+            let runs = json!({"pipelines": [fine, run(stages.clone())]});
+            let answer = api.post("/api/v1/pipelines/batch", &runs);
+            let wrong: Vec<_> = wrong
+                .iter()
+                .map(|it| format!("pipelines[1].{it}"))
+                .collect();
+            assert_eq!(answer.wrong_fields(400), wrong, "{stages}");
+        }
+        let errors = json!({"errors": [error(json!({})), error(json!({"tags": ["a", 1]}))]});
+        let answer = api.post("/api/v1/errors/batch", &errors);
+        assert_eq!(answer.wrong_fields(400), ["errors[1].tags[1]"]);
+        let nothing = json!([]);
+        assert_eq!(api.get("/api/v1/pipelines").body(200)["items"], nothing);
+        assert_eq!(api.get("/api/v1/errors").body(200)["items"], nothing);
+    });
+}
+
+#[test]
+fn what_no_address_leads_to_is_not_created_and_all_else_is_found_again() {
+    each_kind(|kind| {
+        let api = Api::start(kind);
+        let json = [("content-type", "application/json")];
+        for id in ["stats", "batch", "cleanup", ".", "..", "", "a\u{7}"] {
+            let run = json!({"config": {}, "id": id});
+            let answer = api.post("/api/v1/pipelines", &run);
+            assert_eq!(answer.wrong_fields(400), ["id"], "{id}");
+        }
+        for name in [".", "..", ""] {
+            let run = json!({"config": {}, "stages": [{"stageName": name}]});
+            let answer = api.post("/api/v1/pipelines", &run);
+            assert_eq!(answer.wrong_fields(400), ["stages[0].stageName"], "{name}");
+        }
+        for id in [
+            "a/b", "/", "Stats", "...", "?#%", "%2F", "é ü", "a\\b", "restore", "stats/",
+        ] {
+            let run = json!({"config": {}, "id": id, "stages": [{"stageName": id}]});
+            let created = api.post("/api/v1/pipelines", &run);
+            let place = created.headers["location"].to_str().unwrap().to_owned();
+            let created = created.body(201);
+            assert_eq!(api.get(&place).body(200), created, "{id}");
+            let stage = place.rsplit_once('/').unwrap().1;
+            let stage = format!("{place}/stages/{stage}");
+            let changed = api
+                .ask("PUT", &stage, &json, br#"{"progress": 7}"#)
+                .body(200);
+            assert_eq!(changed["stageName"], id);
+        }
+    });
 }

@@ -2,7 +2,9 @@
 
 mod changes;
 mod errors;
+mod fuzz;
 mod lists;
+mod load;
 mod mistakes;
 mod openapi;
 mod pipelines;
@@ -18,8 +20,8 @@ use super::{
 struct Api {
     program: Program,
     agent: ureq::Agent,
-    /// Goes with it.
-    _database: Database,
+    /// Its ledger, which goes with it.
+    database: Database,
 }
 
 /// What was answered.
@@ -66,7 +68,7 @@ impl Api {
         Self {
             program: Program::start(&database.url, &environment),
             agent: agent(),
-            _database: database,
+            database,
         }
     }
 

@@ -197,7 +197,7 @@ fn every_wrong_field_is_named_and_nothing_is_changed() {
                 "",
                 json!({"config": {}, "stages": [{}]}),
                 400,
-                &["stageName"],
+                &["stages[0].stageName"],
             ),
             (post, "", json!({"config": {}, "id": "a"}), 409, &["id"]),
             (post, "/batch", json!({}), 400, &["pipelines"]),

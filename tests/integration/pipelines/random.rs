@@ -118,13 +118,13 @@ fn user(user: u8) -> String {
 }
 
 /// What a change leads to: a row as JSON, nothing there, or the field that is wrong.
-type Told = Result<Option<Value>, &'static str>;
+type Told = Result<Option<Value>, String>;
 
 fn told<T: serde::Serialize>(answer: Result<Option<T>, RepositoryError>) -> Told {
     match answer {
         Ok(row) => Ok(row.map(|row| serde_json::to_value(row).unwrap())),
-        Err(RepositoryError::Invalid(fields)) => Err(fields[0].field),
-        Err(RepositoryError::Refused(refusal)) => Err(refusal.0.field),
+        Err(RepositoryError::Invalid(fields)) => Err(fields[0].field.to_string()),
+        Err(RepositoryError::Refused(refusal)) => Err(refusal.0.field.into_owned()),
         Err(error) => panic!("{error}"),
     }
 }
@@ -253,7 +253,7 @@ impl Model {
         let name = run_id(*run);
         for (place, stage) in stages.iter().enumerate() {
             if stages[..place].contains(stage) {
-                return Err("stageName");
+                return Err(format!("stages[{place}].stageName"));
             }
         }
         let by = json!(by.map(user));
@@ -270,7 +270,7 @@ impl Model {
             return if same && !is_deleted {
                 Ok(Some(self.whole(&name)))
             } else {
-                Err("id")
+                Err("id".into())
             };
         }
         let now = self.now();
@@ -314,11 +314,11 @@ impl Model {
             return Ok(None);
         };
         if !row["deletedAt"].is_null() {
-            return Err("id");
+            return Err("id".into());
         }
         let mut after = row.clone();
         if let Some(field) = change(&mut after, now) {
-            return Err(field);
+            return Err(field.into());
         }
         if after != *row {
             after["updatedAt"] = json!(now);
@@ -330,7 +330,9 @@ impl Model {
     fn apply(&mut self, change: &Change) -> Told {
         match change.clone() {
             Change::Create { .. } => self.create(change),
-            Change::Progress { progress, .. } if !(0..=100).contains(&progress) => Err("progress"),
+            Change::Progress { progress, .. } if !(0..=100).contains(&progress) => {
+                Err("progress".into())
+            }
             Change::Progress {
                 run,
                 progress,
@@ -399,7 +401,7 @@ impl Model {
 
     fn stage(&mut self, run: u8, stage: u8, status: Option<usize>, progress: Option<i32>) -> Told {
         if progress.is_some_and(|progress| !(0..=100).contains(&progress)) {
-            return Err("progress");
+            return Err("progress".into());
         }
         if self.update(run, |_, _| None)?.is_none() {
             return Ok(None);
@@ -418,14 +420,14 @@ impl Model {
         };
         if let Some(progress) = progress {
             if is_over(&after) && after["progress"] != progress {
-                return Err("progress");
+                return Err("progress".into());
             }
             after["progress"] = progress.into();
         }
         if let Some(status) = status {
             let status = StageStatus::ALL[status].as_str();
             if let Some(field) = move_on(&mut after, status, now, "pending", false) {
-                return Err(field);
+                return Err(field.into());
             }
         }
         let stages = self.stages.get_mut(&run).unwrap();

@@ -13,10 +13,12 @@ use super::{Runs, id, new_run, new_stage};
 use crate::databases::on_each_database;
 
 /// The fields that are named; panics unless it was refused.
-fn named<T: std::fmt::Debug>(answer: Result<T, RepositoryError>) -> Vec<&'static str> {
+fn named<T: std::fmt::Debug>(answer: Result<T, RepositoryError>) -> Vec<String> {
     match answer {
-        Err(RepositoryError::Invalid(fields)) => fields.iter().map(|it| it.field).collect(),
-        Err(RepositoryError::Refused(refusal)) => vec![refusal.0.field],
+        Err(RepositoryError::Invalid(fields)) => {
+            fields.iter().map(|it| it.field.to_string()).collect()
+        }
+        Err(RepositoryError::Refused(refusal)) => vec![refusal.0.field.into_owned()],
         other => panic!("not refused: {other:?}"),
     }
 }

@@ -214,6 +214,18 @@ fn a_running_redspan_makes_the_same_changes_for_whoever_has_its_token() {
         let (code, _, stderr) = redspan(&database, &[&resolve[..], &[&url]].concat());
         assert_eq!(code, 69, "{stderr}");
         assert!(stderr.contains("is no API of redspan"), "{stderr}");
+        // Below another address of it there is nothing that could be missing.
+        let url = format!("--url=http://{}/elsewhere", program.http);
+        for line in [
+            &resolve[..],
+            &purge,
+            &["users", "forget", "ada", "--yes"],
+            &["pipelines", "purge", "--older-than", "20d", "--yes"],
+        ] {
+            let (code, stdout, stderr) = redspan(&database, &[line, &[&url]].concat());
+            assert_eq!((code, &*stdout), (69, ""), "{line:?} {stderr}");
+            assert!(stderr.contains("is no API of redspan"), "{stderr}");
+        }
         let nobody = "--url=http://127.0.0.1:1";
         let (code, _, stderr) = redspan(&database, &[&resolve[..], &[nobody]].concat());
         assert_eq!(code, 69, "{stderr}");

@@ -101,7 +101,7 @@ fn a_batch_with_a_bad_error_stores_none_and_names_the_field() {
             panic!("{refused:?}");
         };
         let (index, invalid) = &items[0];
-        assert_eq!((*index, invalid.field), (1, "method"));
+        assert_eq!((*index, &*invalid.field), (1, "method"));
         assert_eq!(world.all(&ErrorFilter::default()).await, []);
         world.end().await;
     });

@@ -7,8 +7,12 @@ use redspan::{
     },
 };
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::{World, new_error, newest_first};
-use crate::databases::on_each_database;
+use crate::databases::{Database, Kind, block_on, on_each_database};
 
 #[test]
 fn a_cursor_reads_every_error_once_though_many_share_an_instant_and_new_ones_arrive() {
@@ -133,6 +137,71 @@ fn hours_and_groups_are_read_once_each_too() {
         let sets = world.store.error_label_sets(hour, 7).await.unwrap();
         assert_eq!(sets.counts, [(hour, "unknown_service".to_owned(), 10)]);
         assert_eq!(sets.ids.len(), 7);
+        world.end().await;
+    });
+}
+
+#[test]
+fn groups_are_in_one_order_whatever_the_locale_of_the_database() {
+    const KINDS: [&str; 7] = [
+        "own:b", "own:A", "Own:c", "own-d", "own:B", "OWN:e", "own:a",
+    ];
+    for database in [Database::new(Kind::Sqlite), Database::sorting_like_people()] {
+        block_on(async {
+            let world = World::new(database).await;
+            let at_once = KINDS.map(|kind| NewApiError {
+                fingerprint: Some(Fingerprint(kind.to_owned())),
+                created_at: Some(world.now),
+                ..new_error()
+            });
+            world.log(at_once.to_vec()).await;
+            let mut by_bytes = KINDS;
+            by_bytes.sort_unstable_by(|one, next| next.cmp(one));
+
+            let mut read = Vec::new();
+            let mut matching = Vec::new();
+            let mut page = PageRequest::first(2);
+            let mut matching_page = PageRequest::first(2);
+            loop {
+                let filter = GroupFilter::default();
+                let groups = world.errors.get_groups(&filter, &page).await.unwrap();
+                let filter = ErrorFilter::default();
+                let found = world.store.get_errors_by_group(&filter, &matching_page);
+                let found = found.await.unwrap();
+                read.extend(groups.items.into_iter().map(|group| group.fingerprint.0));
+                matching.extend(found.items.into_iter().map(|group| group.fingerprint.0));
+                let (Some(next), Some(matching_next)) = (groups.next, found.next) else {
+                    break;
+                };
+                page = PageRequest::after(2, next);
+                matching_page = PageRequest::after(2, matching_next);
+            }
+            assert_eq!(read, by_bytes);
+            assert_eq!(matching, by_bytes);
+            world.end().await;
+        });
+    }
+}
+
+#[test]
+fn a_reader_that_takes_turns_asks_no_more_at_once() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        let id = world.log(vec![new_error()]).await[0].id;
+        let one = world.store.taking_turns(1);
+        for _ in 0..3 {
+            assert!(one.get_error_by_id(id).await.unwrap().is_some());
+        }
+        let none = world.store.taking_turns(0);
+        let mut waiting = none.get_error_by_id(id);
+        assert!(one.get_error_by_id(id).await.unwrap().is_some());
+        assert!(
+            timeout(Duration::from_millis(200), &mut waiting)
+                .await
+                .is_err()
+        );
+        drop(waiting);
+        drop((one, none));
         world.end().await;
     });
 }
