@@ -1,10 +1,10 @@
 //! The hand-written layer's database, in one state, row by row. Each row comes as JSON, which makes
 //! nothing of the types that the layer chose for its columns.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use futures_util::stream::BoxStream;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
 use crate::{domain::NameHasher, store::without_secrets};
 
@@ -48,7 +48,9 @@ impl Source {
     /// # Errors
     /// When the server cannot be reached, or has no tables of a layer.
     pub async fn open(url: &str) -> Result<Self, ImportError> {
-        let mut connection = PgConnection::connect(url).await?;
+        // Its statements last as long as the import, and none of them is slow for that.
+        let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
+        let mut connection = options.connect().await?;
         // Whatever limit the role has: reading takes as long as writing does.
         connection
             .execute(
