@@ -214,8 +214,8 @@ fn a_running_redspan_makes_the_same_changes_for_whoever_has_its_token() {
         let (code, _, stderr) = redspan(&database, &[&resolve[..], &[&url]].concat());
         assert_eq!(code, 69, "{stderr}");
         assert!(stderr.contains("is no API of redspan"), "{stderr}");
-        // Below another address of it there is nothing that could be missing.
-        let url = format!("--url=http://{}/elsewhere", program.http);
+        // Where there is no such route, nothing can be missing.
+        let url = format!("--url=http://{}/api/v1", program.http);
         for line in [
             &resolve[..],
             &purge,
