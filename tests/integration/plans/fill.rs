@@ -43,7 +43,8 @@ pub async fn errors(database: &Database, errors: i64) {
     fill(database, vec![sql.users(), sql.errors()]).await;
 }
 
-/// The same with a twentieth as many groups, without their errors.
+/// The same with a fifth as many groups, without their errors; half of them were seen last at one
+/// instant.
 pub async fn groups(database: &Database, errors: i64) {
     let sql = Sql {
         kind: database.kind,
@@ -313,8 +314,10 @@ impl Sql {
     }
 
     fn groups(&self) -> String {
-        let groups = self.errors / 20;
-        let seen = self.time(&format!("{FIRST} + n / 10 * 1000000"));
+        let groups = self.errors / 5;
+        let half = groups / 2;
+        let seen = format!("{FIRST} + CASE WHEN n < {half} THEN n ELSE {half} END / 10 * 1000000");
+        let seen = self.time(&seen);
         format!(
             "INSERT INTO error_groups (fingerprint, service_name, title, category, first_seen_at, \
              last_seen_at, total_errors, status) \

@@ -231,8 +231,9 @@ fn a_page_of_groups_costs_little_whatever_the_filter() {
         fill::groups(&database, errors).await;
         let mut watched = Watched::new(&database).await;
         let all = GroupFilter::default;
-        let seconds = errors / 20 / 10;
-        let middle = Timestamp::from_micros(fill::FIRST).plus_seconds(seconds / 2);
+        let first = Timestamp::from_micros(fill::FIRST);
+        let last = first.plus_seconds(errors / 5 / 2 / 10);
+        let middle = first.plus_seconds(errors / 5 / 2 / 10 / 2);
         let filters = [
             all(),
             GroupFilter {
@@ -264,14 +265,15 @@ fn a_page_of_groups_costs_little_whatever_the_filter() {
                 ..all()
             },
         ];
-        let after = Cursor {
-            at: middle,
-            id: "1:kind".to_owned(),
+        let after = |at, id: &str| {
+            let id = id.to_owned();
+            PageRequest::after(LIMIT, Cursor { at, id })
         };
         for filter in &filters {
             for page in [
                 PageRequest::first(LIMIT),
-                PageRequest::after(LIMIT, after.clone()),
+                after(last, "1:kind-7"),
+                after(middle, "1:kind"),
             ] {
                 let (_, examined) = watched
                     .ask(async |reader| reader.get_groups(filter, &page).await.unwrap())

@@ -1,0 +1,1 @@
+-- Pages of groups are read in the order of (time, fingerprint), by bytes: here they always were.
