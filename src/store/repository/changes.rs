@@ -340,6 +340,12 @@ fn resolve(
             value: InvalidField::shown(resolved_by),
             advice: "say who resolved it".to_owned(),
         });
+    } else if resolved_by.contains(|char: char| char.is_control() && char != '\0') {
+        invalid.push(InvalidField {
+            field: "resolvedBy".into(),
+            value: InvalidField::shown(resolved_by),
+            advice: "take the control characters out".to_owned(),
+        });
     }
     check("resolution", resolution, MAX_RESOLUTION, &mut invalid);
     refuse(invalid)?;

@@ -71,6 +71,8 @@ fn an_error_is_resolved_reopened_hidden_and_shown_again() {
             (json!({}), &["resolvedBy"][..]),
             (json!({"resolvedBy": " ", "how": 1}), &["how"]),
             (json!({"resolvedBy": "a".repeat(256)}), &["resolvedBy"]),
+            (json!({"resolvedBy": "a\u{3}b"}), &["resolvedBy"]),
+            (json!({"resolvedBy": "a\u{0}b"}), &["resolvedBy"]),
         ] {
             let answer = api.post(&format!("{path}/resolve"), &body);
             assert_eq!(answer.wrong_fields(400), wrong, "{body}");
