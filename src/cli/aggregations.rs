@@ -107,6 +107,7 @@ pub async fn run(
     command: Command,
     database: &DatabaseSettings,
     color: ColorChoice,
+    actor: &str,
 ) -> Result<(), Failure> {
     let now = clock::now();
     match command {
@@ -132,7 +133,7 @@ pub async fn run(
             };
             let store = connect(&settings).await?;
             let rebuilt = match store.writer().await {
-                Ok(mut writer) => writer.rebuild_aggregations(from, to, now).await,
+                Ok(mut writer) => writer.rebuild_aggregations(from, to, actor, now).await,
                 Err(error) => Err(error),
             };
             store.close().await;

@@ -183,7 +183,7 @@ fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<(), Failure> {
         }
         Command::Explain(command) => in_runtime(explain::run(command, &database()?, cli.color)),
         Command::Aggregations(command) => {
-            in_runtime(aggregations::run(command, &database()?, cli.color))
+            in_runtime(aggregations::run(command, &database()?, cli.color, &actor))
         }
         Command::Users(command) => in_runtime(users::run(command, &load()?, &actor)),
         Command::Backup(command) => in_runtime(backup::run(command, &database()?)),

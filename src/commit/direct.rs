@@ -85,17 +85,22 @@ impl ErrorWriter for DirectWriter {
         Err(needs_counters())
     }
 
-    async fn add_unlinked(&self, _counts: Vec<AggregationDelta>) -> Result<(), WriteError> {
+    async fn add_unlinked(
+        &self,
+        _actor: &str,
+        _counts: Vec<AggregationDelta>,
+    ) -> Result<(), WriteError> {
         Err(needs_counters())
     }
 
     async fn rebuild_aggregations(
         &self,
+        actor: &str,
         from: Option<Hour>,
         to: Option<Hour>,
     ) -> Result<u64, WriteError> {
         let mut connection = self.store.writer().await.map_err(told)?;
-        let rebuilt = connection.rebuild_aggregations(from, to, clock::now());
+        let rebuilt = connection.rebuild_aggregations(from, to, actor, clock::now());
         rebuilt.await.map_err(told)
     }
 }

@@ -38,25 +38,35 @@ impl ErrorWriter for CommitQueue {
         }
     }
 
-    async fn add_unlinked(&self, counts: Vec<AggregationDelta>) -> Result<(), WriteError> {
+    async fn add_unlinked(
+        &self,
+        actor: &str,
+        counts: Vec<AggregationDelta>,
+    ) -> Result<(), WriteError> {
         // The caller cannot know whether a lost answer was a yes; the ledger can, by this name.
         let digest = RequestDigest(Uuid::now_v7().into_bytes());
+        let work = Work::Unlinked {
+            digest,
+            counts,
+            actor: actor.to_owned(),
+        };
         for _ in 1..ATTEMPTS {
-            let counts = counts.clone();
-            match self.done(Work::Unlinked { digest, counts }).await {
+            match self.done(work.clone()).await {
                 Err(WriteError::TryAgain(_)) => sleep(PAUSE).await,
                 done => return done.map(drop),
             }
         }
-        self.done(Work::Unlinked { digest, counts }).await.map(drop)
+        self.done(work).await.map(drop)
     }
 
     async fn rebuild_aggregations(
         &self,
+        actor: &str,
         from: Option<Hour>,
         to: Option<Hour>,
     ) -> Result<u64, WriteError> {
-        match self.done(Work::Rebuild { from, to }).await? {
+        let actor = actor.to_owned();
+        match self.done(Work::Rebuild { from, to, actor }).await? {
             Outcome::Hours(hours) => Ok(hours),
             other => Err(unexpected(&other)),
         }

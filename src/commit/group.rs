@@ -91,6 +91,21 @@ pub(super) fn fresh(works: &[&Work], new_digests: &[RequestDigest]) -> Vec<bool>
         .collect()
 }
 
+/// The counts without rows that are to be written, each with whoever gives it.
+pub(super) fn unlinked<'w>(
+    works: &[&'w Work],
+    fresh: &[bool],
+) -> Vec<(&'w str, &'w AggregationDelta)> {
+    let works = works.iter().zip(fresh).filter(|(_, fresh)| **fresh);
+    let given = works.filter_map(|(work, _)| match work {
+        Work::Unlinked { counts, actor, .. } => Some((actor, counts)),
+        _ => None,
+    });
+    given
+        .flat_map(|(actor, counts)| counts.iter().map(move |count| (actor.as_str(), count)))
+        .collect()
+}
+
 impl<'w> Group<'w> {
     /// Puts the works together that are fresh, leaving out the traces that the database refuses.
     /// The entry spans that count are admitted to `seen`.

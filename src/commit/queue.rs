@@ -45,6 +45,8 @@ pub enum Work {
         digest: RequestDigest,
         /// What is added.
         counts: Vec<AggregationDelta>,
+        /// By whom.
+        actor: String,
     },
     /// What somebody asks to be changed.
     Edit(Arc<dyn AnyEdit>),
@@ -54,6 +56,8 @@ pub enum Work {
         from: Option<Hour>,
         /// Before.
         to: Option<Hour>,
+        /// By whom.
+        actor: String,
     },
 }
 

@@ -341,12 +341,21 @@ pub trait Ingest: Send {
     /// key. A large group is applied in pieces: those of its rows, then all that they count.
     async fn apply(&mut self, changes: &Changes) -> Result<(), StoreError>;
 
+    /// Writes to the audit log who gave counts without rows, after they were applied.
+    async fn audit_unlinked(
+        &mut self,
+        given: &[(&str, &AggregationDelta)],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
     /// Repairs the counts of every hour in the range from the rows themselves, each hour in a
-    /// transaction of its own. Returns how many rows of `error_aggregations` were wrong.
+    /// transaction of its own with its audit entry. Returns how many rows of `error_aggregations`
+    /// were wrong.
     async fn rebuild_aggregations(
         &mut self,
         from: Option<Hour>,
         to: Option<Hour>,
+        actor: &str,
         now: Timestamp,
     ) -> Result<u64, StoreError>;
 

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
 use sqlx::error::BoxDynError;
 
 use super::{
     Dialect,
     connect::{USER_KEY, parse_user_key},
+    edit::{AuditEntry, EditTx},
     reader::rows::dimensions,
 };
 use crate::domain::{AggregationId, Dimensions, Hour, Timestamp, UserHasher, UserKey};
@@ -50,11 +52,13 @@ pub(super) async fn next_hour<DB: Dialect>(
     Ok(next)
 }
 
-/// Repairs the hour inside a transaction. Returns how many of its rows were wrong. `lock` ends
+/// Repairs the hour inside a transaction, with an audit entry when something was wrong. Returns how
+/// many of its rows were. `lock` ends
 /// the statement that reads them.
 pub(super) async fn rebuild_hour<DB: Dialect>(
     connection: &mut DB::Connection,
     hour: Hour,
+    actor: &str,
     now: Timestamp,
     lock: &'static str,
 ) -> Result<u64, sqlx::Error> {
@@ -77,6 +81,7 @@ pub(super) async fn rebuild_hour<DB: Dialect>(
         }
     }
     let mut changed = 0;
+    let mut total_errors = 0;
     for (id, stored) in &stored {
         let mut right = *stored;
         let rows = counted.get(id);
@@ -95,6 +100,7 @@ pub(super) async fn rebuild_hour<DB: Dialect>(
                 right.last_occurrence = rows.last;
             }
         }
+        total_errors += right.total_errors;
         if right.total_errors == 0 {
             delete_hour::<DB>(connection, *id).await?;
         } else if right != *stored || were_members_wrong {
@@ -107,7 +113,20 @@ pub(super) async fn rebuild_hour<DB: Dialect>(
     for (id, rows) in counted.iter().filter(|(id, _)| !stored.contains_key(id)) {
         let users = users.get(id).map_or(0, BTreeMap::len);
         insert_hour::<DB>(connection, *id, hour, rows, users, now).await?;
+        total_errors += rows.errors;
         changed += 1;
+    }
+    if changed > 0 {
+        let were: i64 = stored.values().map(|it| it.total_errors).sum();
+        let entry = AuditEntry {
+            action: "rebuild",
+            entity: "hour",
+            entity_id: hour.start().to_string(),
+            before: Some(json!({ "totalErrors": were })),
+            after: Some(json!({ "totalErrors": total_errors, "corrected": changed })),
+        };
+        let mut tx = EditTx::<DB>::of(connection, actor, now);
+        tx.audit(vec![entry]).await?;
     }
     Ok(changed)
 }

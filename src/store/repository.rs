@@ -30,12 +30,18 @@ pub trait ErrorWriter: Editor {
     /// Stores rows; tells for each, in order, whether it is new. One that is there already changes nothing.
     async fn log_errors(&self, rows: Vec<ApiError>) -> Result<Vec<bool>, WriteError>;
 
-    /// Adds counts without rows.
-    async fn add_unlinked(&self, counts: Vec<AggregationDelta>) -> Result<(), WriteError>;
+    /// Adds counts without rows, in the name of `actor`.
+    async fn add_unlinked(
+        &self,
+        actor: &str,
+        counts: Vec<AggregationDelta>,
+    ) -> Result<(), WriteError>;
 
-    /// Counts the hours of a range again from their rows; returns how many hours changed.
+    /// Counts the hours of a range again from their rows, in the name of `actor`; returns how many
+    /// hours changed.
     async fn rebuild_aggregations(
         &self,
+        actor: &str,
         from: Option<Hour>,
         to: Option<Hour>,
     ) -> Result<u64, WriteError>;
@@ -303,7 +309,7 @@ impl ApiErrorRepository {
     /// leaves open whether they were added.
     pub async fn upsert_aggregation(&self, counts: UnlinkedErrors) -> Result<(), RepositoryError> {
         let delta = counts.into_delta().map_err(RepositoryError::Invalid)?;
-        Ok(self.writer.add_unlinked(vec![delta]).await?)
+        Ok(self.writer.add_unlinked(&self.actor, vec![delta]).await?)
     }
 
     /// Proves that hours, groups and counters say what the rows say, or tells where not.
@@ -328,7 +334,10 @@ impl ApiErrorRepository {
         from: Option<Hour>,
         to: Option<Hour>,
     ) -> Result<u64, RepositoryError> {
-        Ok(self.writer.rebuild_aggregations(from, to).await?)
+        Ok(self
+            .writer
+            .rebuild_aggregations(&self.actor, from, to)
+            .await?)
     }
 }
 

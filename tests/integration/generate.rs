@@ -149,7 +149,7 @@ impl fmt::Debug for Scenario {
                         log.trace_id.last(),
                         log.span_id.last(),
                         log.severity_number,
-                        (log.time_unix_nano - BEGIN_NANOS) / 1_000,
+                        log.time_unix_nano.saturating_sub(BEGIN_NANOS) / 1_000,
                     )?;
                     print_attributes(f, "     ", &log.attributes)?;
                     continue;

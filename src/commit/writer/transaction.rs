@@ -33,8 +33,9 @@ impl Writer {
     ) -> Result<Done, StoreError> {
         let now = clock::now();
         let connection = &mut session.connection;
-        if let [Work::Rebuild { from, to }] = works {
-            let hours = connection.rebuild_aggregations(*from, *to, now).await?;
+        if let [Work::Rebuild { from, to, actor }] = works {
+            let rebuild = connection.rebuild_aggregations(*from, *to, actor, now);
+            let hours = rebuild.await?;
             return Ok(Done {
                 outcomes: vec![Outcome::Hours(hours)],
                 trace_keys: Vec::new(),
@@ -172,6 +173,10 @@ impl Writer {
         };
         changes.metrics = self.parts.metrics.data.stage(&gains);
         connection.apply(&changes).await?;
+        let unlinked = group::unlinked(works, fresh);
+        if !unlinked.is_empty() {
+            connection.audit_unlinked(&unlinked, now).await?;
+        }
         Ok(Changed {
             metrics: changes.metrics,
             effects,

@@ -1,13 +1,15 @@
 //! Who changed what: entries of `audit_log`, written in the transaction of the change.
 
-use serde_json::Value;
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::EditTx;
 use crate::{
-    domain::AuditId,
-    store::{Dialect, reader::Statement},
+    domain::{AggregationId, AuditId, Timestamp},
+    store::{AggregationDelta, Dialect, reader::Statement},
 };
 
 /// One thing that was changed.
@@ -52,4 +54,49 @@ impl<DB: Dialect> EditTx<'_, DB> {
         }
         self.execute(statement).await.map(drop)
     }
+}
+
+/// Who gave counts without rows, after they were added to their hours.
+pub(in crate::store) async fn audit_unlinked<DB: Dialect>(
+    connection: &mut DB::Connection,
+    given: &[(&str, &AggregationDelta)],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let mut counted = HashMap::new();
+    let mut entries = Vec::with_capacity(given.len());
+    // From what there is now back to what there was before the first of them.
+    for (actor, delta) in given.iter().rev() {
+        // Where the limit on label sets was reached, they are counted in the folded one.
+        let folded = AggregationId::new(delta.hour, &delta.dimensions.folded());
+        let mut statement =
+            Statement::<DB>::new("SELECT id, unlinked_errors FROM error_aggregations WHERE TRUE");
+        statement.when_one_of(" AND id IN (", &[delta.id, folded]);
+        let found: Vec<(AggregationId, i64)> = statement
+            .all(connection, |row| {
+                Ok((DB::get(row, "id")?, DB::get(row, "unlinked_errors")?))
+            })
+            .await?;
+        let own = found.iter().find(|(id, _)| *id == delta.id);
+        let Some(&(id, stored)) = own.or(found.first()) else {
+            continue;
+        };
+        let after = *counted.entry(id).or_insert(stored);
+        let before = after - delta.unlinked_errors;
+        counted.insert(id, before);
+        entries.push((
+            *actor,
+            AuditEntry {
+                action: "upsert",
+                entity: "aggregation",
+                entity_id: id.to_string(),
+                before: Some(json!({ "unlinkedErrors": before })),
+                after: Some(json!({ "unlinkedErrors": after })),
+            },
+        ));
+    }
+    for (actor, entry) in entries.into_iter().rev() {
+        let mut tx = EditTx::<DB>::of(connection, actor, now);
+        tx.audit(vec![entry]).await?;
+    }
+    Ok(())
 }

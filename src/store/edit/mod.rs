@@ -24,6 +24,7 @@ use futures_util::future::BoxFuture;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection};
 
 pub use audit::AuditEntry;
+pub(super) use audit::audit_unlinked;
 pub use errors::{ChangeError, ChangeErrors, ErrorChange};
 pub use forget::{
     ForgetInAudit, ForgetInErrors, ForgetInPipelines, ForgetInTraces, ForgetUser, Forgotten,
@@ -102,7 +103,16 @@ pub struct EditTx<'c, DB: Dialect> {
     pub actor: &'c str,
 }
 
-impl<DB: Dialect> EditTx<'_, DB> {
+impl<'c, DB: Dialect> EditTx<'c, DB> {
+    /// What somebody changes in a transaction that is open already.
+    pub(super) fn of(connection: &'c mut DB::Connection, actor: &'c str, now: Timestamp) -> Self {
+        Self {
+            connection,
+            now,
+            actor,
+        }
+    }
+
     /// Every row of the answer, made into something by `read`.
     ///
     /// # Errors

@@ -22,9 +22,9 @@ use crate::{
         Timestamp, TraceKey,
     },
     store::{
-        Changes, GroupState, ImportedHour, Ingest, MetricTotal, StoreError, StoredTrace,
-        TraceIdentity,
-        edit::{AnyEdit, Verdict},
+        AggregationDelta, Changes, GroupState, ImportedHour, Ingest, MetricTotal, StoreError,
+        StoredTrace, TraceIdentity,
+        edit::{AnyEdit, Verdict, audit_unlinked},
         effects::{MetricRow, SEEN_EVERY_SECONDS, earliest, first_epoch, latest},
         error::During,
         imported,
@@ -203,16 +203,25 @@ impl Ingest for PostgresIngest {
         timed!(self, "write a group", items, apply(changes))
     }
 
+    async fn audit_unlinked(
+        &mut self,
+        given: &[(&str, &AggregationDelta)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        timed!(self, "write the audit log", audit_unlinked(given, now))
+    }
+
     async fn rebuild_aggregations(
         &mut self,
         from: Option<Hour>,
         to: Option<Hour>,
+        actor: &str,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut changed = 0;
         let mut at = from.map_or(Timestamp::from_micros(i64::MIN), Hour::start);
         loop {
-            let step = timed!(self, "rebuild hours", rebuild_next(at, to, now))?;
+            let step = timed!(self, "rebuild hours", rebuild_next(at, to, actor, now))?;
             let Some((hour, changed_rows)) = step else {
                 return Ok(changed);
             };
@@ -585,11 +594,22 @@ impl Session {
         Ok(known)
     }
 
+    async fn audit_unlinked(
+        &mut self,
+        given: &[(&str, &AggregationDelta)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        audit_unlinked::<Postgres>(&mut self.connection, given, now)
+            .await
+            .during("write the audit log")
+    }
+
     /// Repairs the first hour at or after `at`; `None` when there is none before `to`.
     async fn rebuild_next(
         &mut self,
         at: Timestamp,
         to: Option<Hour>,
+        actor: &str,
         now: Timestamp,
     ) -> Result<Option<(Hour, u64)>, StoreError> {
         self.begin().await?;
@@ -605,9 +625,10 @@ impl Session {
                 .execute("LOCK TABLE error_aggregation_users IN SHARE ROW EXCLUSIVE MODE")
                 .await
                 .during("rebuild hours")?;
-            let changed = rebuild_hour::<Postgres>(&mut self.connection, hour, now, " FOR UPDATE")
-                .await
-                .during("rebuild hours")?;
+            let changed =
+                rebuild_hour::<Postgres>(&mut self.connection, hour, actor, now, " FOR UPDATE")
+                    .await
+                    .during("rebuild hours")?;
             step = Some((hour, changed));
         }
         self.commit().await?;

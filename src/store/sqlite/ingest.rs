@@ -15,9 +15,9 @@ use crate::{
         TraceKey,
     },
     store::{
-        Changes, GroupState, ImportedHour, Ingest, MetricTotal, StoreError, StoredTrace,
-        TraceIdentity,
-        edit::{AnyEdit, Verdict},
+        AggregationDelta, Changes, GroupState, ImportedHour, Ingest, MetricTotal, StoreError,
+        StoredTrace, TraceIdentity,
+        edit::{AnyEdit, Verdict, audit_unlinked},
         effects::{MetricRow, SEEN_EVERY_SECONDS, first_epoch},
         error::During,
         imported,
@@ -316,10 +316,21 @@ impl Ingest for SqliteIngest {
         self.apply_all(changes).await
     }
 
+    async fn audit_unlinked(
+        &mut self,
+        given: &[(&str, &AggregationDelta)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        audit_unlinked::<Sqlite>(&mut self.connection, given, now)
+            .await
+            .during("write the audit log")
+    }
+
     async fn rebuild_aggregations(
         &mut self,
         from: Option<Hour>,
         to: Option<Hour>,
+        actor: &str,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut changed = 0;
@@ -334,7 +345,7 @@ impl Ingest for SqliteIngest {
                 }
                 Err(source) => return Err(StoreError::of("rebuild hours", source)),
             };
-            changed += rebuild_hour::<Sqlite>(&mut self.connection, hour, now, "")
+            changed += rebuild_hour::<Sqlite>(&mut self.connection, hour, actor, now, "")
                 .await
                 .during("rebuild hours")?;
             self.commit().await?;

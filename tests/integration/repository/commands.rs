@@ -351,7 +351,7 @@ fn hours_are_listed_proved_and_rebuilt() {
             let Command::Aggregations(command) = Command::try_parse_from(line).unwrap() else {
                 unreachable!()
             };
-            aggregations::run(command, &settings, ColorChoice::Auto).await
+            aggregations::run(command, &settings, ColorChoice::Auto, "cli:ada").await
         };
         let verified = run(&["verify"]).await.unwrap_err();
         assert_eq!(verified.exit_code(), 65);

@@ -6,8 +6,8 @@ use redspan::{
         Timestamp, TraceId,
     },
     store::{
-        AggregationFilter, ErrorFilter, GroupFilter, NewApiError, PageRequest, RepositoryError,
-        UnlinkedErrors,
+        AggregationFilter, AuditFilter, ErrorFilter, GroupFilter, NewApiError, PageRequest,
+        RepositoryError, UnlinkedErrors,
     },
 };
 use serde_json::json;
@@ -211,6 +211,18 @@ fn counts_without_rows_are_added_and_the_proof_knows_them() {
         assert_eq!(hour.first_occurrence, row.hour().start());
         assert_eq!(hour.last_occurrence, row.hour().start().plus_seconds(3_599));
         assert_eq!(world.verify().await.mismatches, []);
+        let audit = world.store.get_audit(&AuditFilter::default(), &page).await;
+        let said = audit.unwrap().items.into_iter().rev().map(|entry| {
+            assert_eq!(entry.entity_id, hour.id.to_string());
+            let counts =
+                [entry.before, entry.after].map(|it| it.unwrap()["unlinkedErrors"].clone());
+            (entry.actor, entry.action, counts)
+        });
+        let entry = |before: i64, after: i64| {
+            let (actor, action) = ("library".to_owned(), "upsert".to_owned());
+            (actor, action, [json!(before), json!(after)])
+        };
+        assert_eq!(said.collect::<Vec<_>>(), [entry(0, 5), entry(5, 7)]);
 
         for refused in [
             counts(0, 0),

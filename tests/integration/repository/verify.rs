@@ -2,8 +2,9 @@
 
 use redspan::{
     domain::Hour,
-    store::{Check, NewApiError, RepositoryError},
+    store::{AuditFilter, Check, NewApiError, PageRequest, RepositoryError},
 };
+use serde_json::Value;
 
 use super::{World, new_error};
 use crate::databases::on_each_database;
@@ -269,6 +270,40 @@ fn rebuild_repairs_the_hours_and_loses_no_unlinked_count() {
             assert_eq!(found.mismatches, [], "{damage}");
             assert_eq!(found.aggregations, hours);
         }
+        world.end().await;
+    });
+}
+
+#[test]
+fn each_hour_that_is_rebuilt_is_in_the_audit_log() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        populated(&world).await;
+        let entries = async || {
+            let page = PageRequest::first(PageRequest::MAX_LIMIT);
+            let rebuilds = AuditFilter {
+                entity: Some("hour".to_owned()),
+                ..AuditFilter::default()
+            };
+            let entries = world.store.get_audit(&rebuilds, &page).await;
+            entries.unwrap().items
+        };
+        assert_eq!(rebuild(&world).await, 0);
+        assert_eq!(entries().await, []);
+        world
+            .by_hand("UPDATE error_aggregations SET total_errors = total_errors + 2")
+            .await;
+        let rebuilt = rebuild(&world).await;
+        let mut corrected = 0;
+        for entry in entries().await {
+            assert_eq!((&*entry.actor, &*entry.action), ("library", "rebuild"));
+            let (before, after) = (entry.before.unwrap(), entry.after.unwrap());
+            let number = |of: &Value, what: &str| of[what].as_u64().unwrap();
+            let more = number(&before, "totalErrors") - number(&after, "totalErrors");
+            assert_eq!(more, 2 * number(&after, "corrected"));
+            corrected += number(&after, "corrected");
+        }
+        assert_eq!(corrected, rebuilt);
         world.end().await;
     });
 }

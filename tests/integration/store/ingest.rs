@@ -579,7 +579,9 @@ fn rebuilt_hours_say_what_the_rows_say_and_keep_what_has_no_row() {
         commit(&mut *writer, &stored).await;
         let right = hours(&store).await;
         let range = (None, None, at(0));
-        let unchanged = writer.rebuild_aggregations(range.0, range.1, range.2).await;
+        let unchanged = writer
+            .rebuild_aggregations(range.0, range.1, "ada", range.2)
+            .await;
         assert_eq!(unchanged.unwrap(), 0);
         for damage in [
             "UPDATE error_aggregations SET total_errors = total_errors + 2",
@@ -593,7 +595,7 @@ fn rebuilt_hours_say_what_the_rows_say_and_keep_what_has_no_row() {
         ] {
             execute(&database, damage).await;
             writer
-                .rebuild_aggregations(None, None, at(1))
+                .rebuild_aggregations(None, None, "ada", at(1))
                 .await
                 .unwrap();
             let mut rebuilt = hours(&store).await;
@@ -612,6 +614,7 @@ fn rebuilt_hours_say_what_the_rows_say_and_keep_what_has_no_row() {
         let one = writer.rebuild_aggregations(
             Some(redspan::domain::Hour::containing(at(3_600))),
             Some(redspan::domain::Hour::containing(at(7_200))),
+            "ada",
             at(1),
         );
         assert_eq!(one.await.unwrap(), 1);

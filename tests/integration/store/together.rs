@@ -360,7 +360,7 @@ async fn write_everything(store: &SharedStore, writer: &mut dyn Ingest, epoch: i
     write(writer, &group(1, 0)).await.unwrap();
     write(writer, &group(1, 1)).await.unwrap();
     writer
-        .rebuild_aggregations(None, None, at(0))
+        .rebuild_aggregations(None, None, "ada", at(0))
         .await
         .unwrap();
     writer.prune_ledger(at(9), 10).await.unwrap();
