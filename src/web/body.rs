@@ -61,11 +61,11 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         Err(error) => error,
     };
     let object: Map<String, Value> =
-        serde_json::from_slice(bytes).map_err(|error| no_object(&error))?;
+        serde_json::from_slice(bytes).map_err(|error| no_object(&error, bytes))?;
     let mistakes = mistakes::<T, Value>(object);
     if mistakes.is_empty() {
         // Such as a field that is there twice.
-        return Err(no_object(&error));
+        return Err(no_object(&error, bytes));
     }
     Err(mistakes.into())
 }
@@ -88,7 +88,11 @@ pub(super) fn read_part<T: DeserializeOwned>(
     })
 }
 
-fn no_object(error: &serde_json::Error) -> Problem {
+fn no_object(error: &serde_json::Error, bytes: &[u8]) -> Problem {
+    if bytes.trim_ascii().is_empty() {
+        let detail = "the body is empty: send a JSON object with what /api/openapi.json names";
+        return Problem::new(StatusCode::BAD_REQUEST, detail);
+    }
     let detail = format!("the body is no JSON object that can be read: {error}");
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }

@@ -189,6 +189,9 @@ fn what_is_no_question_of_the_api_is_refused_as_a_problem() {
             assert_eq!(answer.wrong_fields(status), [""; 0], "{method} {path}");
             assert_eq!(allowed.is_some(), status == 405, "{method} {path}");
         }
+        let nothing = api.ask("POST", "/api/v1/errors", &json, b" ").body(400);
+        let detail = nothing["detail"].as_str().unwrap();
+        assert!(detail.starts_with("the body is empty: "), "{detail}");
         let unknown = "/api/v1/errors/00000000-0000-7000-8000-000000000001";
         let answer = api.get(unknown);
         assert_eq!(answer.body["type"], "urn:redspan:not-found");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use sqlx::types::Json;
 
-use super::Session;
+use super::session::Session;
 use crate::{
     domain::{AggregationId, ApiError, ErrorId, Fingerprint, Timestamp},
     store::{
