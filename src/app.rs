@@ -91,6 +91,7 @@ pub async fn serve(
         metrics: Arc::clone(&metrics),
         readiness: readiness.clone(),
         api_is_closed: config.api_is_closed(),
+        api_is_local: config.api_is_local(),
         api_tokens: (config.auth.api_token.iter())
             .map(config::Secret::expose)
             .collect(),

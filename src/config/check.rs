@@ -159,6 +159,14 @@ impl Config {
             && self.auth.api_token.is_empty()
             && self.auth.mode == Authentication::Token
     }
+
+    /// Whether the API is open to whoever is on this machine, and to nobody else.
+    #[must_use]
+    pub fn api_is_local(&self) -> bool {
+        is_private(self.http.listen)
+            && self.auth.api_token.is_empty()
+            && self.auth.mode == Authentication::Token
+    }
 }
 
 impl Config {

@@ -181,6 +181,16 @@ fn the_api_is_closed_to_the_network_unless_somebody_says_so() {
     ));
     assert!(!is_closed(exposed, &[("REDSPAN_AUTH", "none")]));
     assert!(!is_closed("", &[]));
+    let is_local = |file: &str, environment: &[(&str, &str)]| {
+        load(file, environment, &[]).unwrap().api_is_local()
+    };
+    assert!(is_local("", &[]));
+    assert!(!is_local(exposed, &[]));
+    assert!(!is_local(
+        "",
+        &[("REDSPAN_AUTH_API_TOKEN", "sixteen-bytes-xx")]
+    ));
+    assert!(!is_local("", &[("REDSPAN_AUTH", "none")]));
 }
 
 #[test]

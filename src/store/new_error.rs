@@ -194,6 +194,10 @@ impl NewApiError {
         };
         if let Some(fingerprint) = &self.fingerprint {
             checks.required("fingerprint", fingerprint.0.clone(), 255);
+            if [".", ".."].contains(&&*fingerprint.0) {
+                let advice = "give another: no address leads to a group of this name";
+                checks.refuse("fingerprint", &fingerprint.0, advice);
+            }
         }
         if let Some(status) = self.status_code
             && !(100..=599).contains(&status)

@@ -12,6 +12,7 @@ mod error_row;
 mod errors;
 mod explain;
 mod fields;
+mod foreign;
 mod groups;
 mod health;
 mod metrics;
@@ -55,6 +56,9 @@ pub struct WebState {
     /// Whether only `/metrics`, `/livez` and `/readyz` are open, because everybody on the network
     /// could use the rest: [`crate::config::Config::api_is_closed`].
     pub api_is_closed: bool,
+    /// Whether the API is open to whoever is on this machine, and to nobody else:
+    /// [`crate::config::Config::api_is_local`].
+    pub api_is_local: bool,
     /// Of which one must be shown to use the API.
     pub api_tokens: Tokens,
     /// What the API asks and changes.
@@ -97,6 +101,14 @@ async fn gate(State(state): State<WebState>, mut request: Request, next: Next) -
     }
     if !is_api(path) {
         return next.run(request).await;
+    }
+    if let Some(problem) = foreign::refused(
+        request.method(),
+        request.uri(),
+        request.headers(),
+        state.api_is_local,
+    ) {
+        return problem.into_response();
     }
     let Some(admitted) = state.api_tokens.admit(request.headers()) else {
         let advice =

@@ -35,7 +35,7 @@ struct Head;
 type Told = (&'static str, &'static str, &'static str);
 
 /// At every route.
-const PROBLEMS: [Told; 4] = [
+const PROBLEMS: [Told; 5] = [
     (
         "Wrong",
         "400",
@@ -49,7 +49,13 @@ const PROBLEMS: [Told; 4] = [
     (
         "Closed",
         "403",
-        "The API is closed: others could reach it, and it has no token.",
+        "The API is closed: others could reach it, and it has no token. Or a page of another origin \
+         wants to change something.",
+    ),
+    (
+        "Misdirected",
+        "421",
+        "The request asks for a name that is not known to be this machine's, and no token is set.",
     ),
     (
         "NotNow",

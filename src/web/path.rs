@@ -27,12 +27,11 @@ impl PathName for ErrorId {
 }
 
 impl PathName for Fingerprint {
-    const ADVICE: &'static str = "give 1 to 255 characters";
+    const ADVICE: &'static str = "give 1 to 255 characters, none of them NUL";
 
     fn parse(text: &str) -> Option<Self> {
-        (1..=255)
-            .contains(&text.chars().count())
-            .then(|| Self(text.to_owned()))
+        let fits = (1..=255).contains(&text.chars().count()) && !text.contains('\0');
+        fits.then(|| Self(text.to_owned()))
     }
 }
 

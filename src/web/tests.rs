@@ -22,6 +22,7 @@ async fn state(folder: &TempDir) -> WebState {
         metrics: Arc::new(Metrics::new(2_000)),
         readiness: Readiness::default(),
         api_is_closed: false,
+        api_is_local: false,
         api_tokens: Tokens::default(),
         api: Arc::new(empty_api(folder).await),
         lately: Arc::default(),

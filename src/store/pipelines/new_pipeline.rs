@@ -202,7 +202,11 @@ fn fits_name(name: &str) -> bool {
 /// What must be there, and not be null.
 pub(super) fn checked_config(checks: &mut Checks, config: Option<Value>) -> Option<Value> {
     if config.as_ref().is_none_or(Value::is_null) {
-        checks.refuse("config", Value::Null, "say what the run was asked to do");
+        checks.refuse(
+            "config",
+            format_args!("null"),
+            "say what the run was asked to do",
+        );
     }
     checks.json("config", config)
 }

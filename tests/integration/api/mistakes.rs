@@ -326,3 +326,41 @@ fn what_no_address_leads_to_is_not_created_and_all_else_is_found_again() {
         }
     });
 }
+
+#[test]
+fn pages_of_other_sites_change_nothing_and_other_names_lead_nowhere() {
+    each_kind(|kind| {
+        let api = Api::start(kind);
+        let row = api.log(json!({"fingerprint": "own:1"}));
+        let reopen = format!("/api/v1/errors/{}/reopen", row["id"].as_str().unwrap());
+        for path in ["/api/v1/groups/own:1/ignore", &reopen] {
+            let foreign = [("origin", "http://evil.example")];
+            api.ask("POST", path, &foreign, b"").wrong_fields(403);
+            let own = format!("http://{}", api.program.http);
+            api.ask("POST", path, &[("origin", &own)], b"").body(200);
+        }
+        let rebound = [("host", "evil.example")];
+        let path = "/api/v1/errors";
+        api.ask("GET", path, &rebound, b"").wrong_fields(421);
+        api.ask("GET", path, &[("host", "localhost:1")], b"")
+            .body(200);
+    });
+}
+
+#[test]
+fn a_group_that_no_address_leads_to_is_not_made() {
+    each_kind(|kind| {
+        let api = Api::start(kind);
+        for fingerprint in [".", ".."] {
+            let answer = api.post(
+                "/api/v1/errors",
+                &error(json!({"fingerprint": fingerprint})),
+            );
+            assert_eq!(answer.wrong_fields(400), ["fingerprint"]);
+        }
+        let group = "/api/v1/groups/%00";
+        assert_eq!(api.get(group).wrong_fields(400), ["fingerprint"]);
+        let ignored = api.ask("POST", &format!("{group}/ignore"), &[], b"");
+        assert_eq!(ignored.wrong_fields(400), ["fingerprint"]);
+    });
+}
