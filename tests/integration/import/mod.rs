@@ -3,7 +3,7 @@
 
 mod again;
 mod killed;
-mod layer;
+pub mod layer;
 mod refused;
 
 use std::{

@@ -1,5 +1,10 @@
-//! Any mix of telemetry, application code, operators, jobs and repairs: every count adds up after
-//! each step, and both databases end with the same rows.
+//! Any mix of telemetry, application code, operators, imports, jobs and repairs, in the library and
+//! over HTTP: every count adds up after each step, and both databases answer the same and end with
+//! the same rows.
+
+mod api;
+mod imports;
+mod runs;
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -8,7 +13,9 @@ use prost::Message;
 use redspan::{
     commit::{OpenTraceSet, Outcome, Work},
     detect::{DetectSettings, Detector},
-    domain::{Aggregation, ApiError, Dimensions, ErrorGroup, Fingerprint, Timestamp},
+    domain::{
+        Aggregation, ApiError, Dimensions, ErrorGroup, Fingerprint, PipelineWithStages, Timestamp,
+    },
     jobs::Deleted,
     otlp::{self, Encoding, Limits, Records},
     store::{
@@ -22,6 +29,9 @@ use crate::{
     databases::{Database, each_kind},
     generate::{RECEIVED_AT_MICROS, Scenario, scenario},
 };
+use api::{Api, ApiStep};
+use imports::Import;
+use runs::RunStep;
 
 /// One case is some hundred transactions on two databases, so there are fewer than of others.
 const CASES: u32 = 12;
@@ -50,6 +60,9 @@ enum Step {
     Forget(Index),
     Rebuild,
     Retain,
+    Run(RunStep),
+    Api(ApiStep),
+    Import(Import),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -72,6 +85,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => index().prop_map(Step::Forget),
         1 => Just(Step::Rebuild),
         1 => Just(Step::Retain),
+        6 => runs::step().prop_map(Step::Run),
+        5 => api::step().prop_map(Step::Api),
+        2 => imports::step().prop_map(Step::Import),
     ]
 }
 
@@ -89,6 +105,7 @@ fn any_mix_of_changes_leaves_every_count_right_and_both_databases_the_same() {
                     .enable_all()
                     .build()
                     .unwrap();
+                imports::begin();
                 // Migrations take longer than a case. A case that fails leaves no database behind.
                 let database = kept.lock().unwrap().remove(&kind);
                 let database = database.unwrap_or_else(|| Database::new(kind));
@@ -109,6 +126,14 @@ struct End {
     errors: Vec<ApiError>,
     hours: Vec<Aggregation>,
     groups: Vec<ErrorGroup>,
+    runs: Vec<PipelineWithStages>,
+    /// service, endpoint, method, requests, errors
+    requests: Vec<String>,
+    users: Vec<String>,
+    /// actor, action, entity, its id
+    audit: Vec<String>,
+    /// What became of the steps, where that can differ.
+    answers: Vec<String>,
 }
 
 const fn base() -> Timestamp {
@@ -121,11 +146,14 @@ fn minutes_ago(minutes: u16) -> Timestamp {
 
 /// Plays the steps on the database, and empties it.
 async fn run(database: Database, scenario: &Scenario, steps: &[Step]) -> (End, Database) {
+    let world = World::new(database).await;
     let mut played = Played {
-        world: World::new(database).await,
+        api: Api::of(&world),
+        world,
         open: OpenTraceSet::default(),
         delivered: 0,
         logged: Vec::new(),
+        answers: Vec::new(),
     };
     for step in steps {
         played.play(scenario, step).await;
@@ -133,15 +161,18 @@ async fn run(database: Database, scenario: &Scenario, steps: &[Step]) -> (End, D
         assert_eq!(found.await.unwrap().mismatches, [], "after {step:?}");
     }
     let end = played.end().await;
+    drop(played.api);
     played.world.empty().await;
     (end, played.world.end().await)
 }
 
 struct Played {
     world: World,
+    api: Api,
     open: OpenTraceSet,
     delivered: usize,
     logged: Vec<NewApiError>,
+    answers: Vec<String>,
 }
 
 impl Played {
@@ -193,13 +224,22 @@ impl Played {
                 let mut job = self.world.retention(retention::settings());
                 let _: Deleted = job.run(base()).await.unwrap();
             }
+            Step::Run(step) => {
+                let answer = self.run(step).await;
+                self.answers.push(answer);
+            }
+            Step::Api(step) => {
+                let answer = self.ask(step).await;
+                self.answers.push(answer.to_string());
+            }
+            Step::Import(step) => {
+                let balance = self.import(step).await;
+                self.answers.push(format!("{balance:?}"));
+            }
             Step::Forget(index) => {
-                let users: Vec<String> = self
-                    .rows()
-                    .await
-                    .into_iter()
-                    .filter_map(|row| row.user_id)
-                    .collect();
+                let of_rows = self.rows().await.into_iter().map(|row| row.user_id);
+                let of_runs = self.runs().await.into_iter().map(|run| run.user_id);
+                let users: Vec<String> = of_rows.chain(of_runs).flatten().collect();
                 if !users.is_empty() {
                     errors
                         .forget_user(&users[index.index(users.len())])
@@ -324,6 +364,10 @@ impl Played {
         for group in &mut groups {
             group.resolved_at = group.resolved_at.map(|_| base());
         }
+        let runs = self.timeless_runs().await;
+        let requests = self.world.rows(REQUESTS).await;
+        let users = self.world.rows("SELECT id FROM users").await;
+        let audit = self.world.rows(AUDIT).await;
         errors.sort_by_key(|error| error.id);
         hours.sort_by_key(|hour| hour.id);
         groups.sort_by(|one, other| one.fingerprint.cmp(&other.fingerprint));
@@ -331,9 +375,27 @@ impl Played {
             errors,
             hours,
             groups,
+            runs,
+            requests: sorted(requests),
+            users: sorted(users),
+            audit,
+            answers: self.answers.clone(),
         }
     }
 }
+
+/// By bytes, as no database does by itself.
+fn sorted(mut rows: Vec<String>) -> Vec<String> {
+    rows.sort_unstable();
+    rows
+}
+
+const REQUESTS: &str = "SELECT service_name || ' ' || endpoint || ' ' || method || ' ' || \
+    CAST(requests AS TEXT) || ' ' || CAST(errors AS TEXT) FROM request_totals";
+
+/// An import is called by a name of its own each time.
+const AUDIT: &str = "SELECT actor || ' ' || action || ' ' || entity || ' ' || \
+    CASE entity WHEN 'import' THEN '' ELSE entity_id END FROM audit_log ORDER BY id";
 
 /// Counts without rows, in an hour that logged errors have too.
 fn unlinked(kind: u8) -> UnlinkedErrors {
