@@ -3,7 +3,7 @@
 //! however they end.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::Write,
     os::unix::fs::PermissionsExt,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -13,6 +13,7 @@ use std::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use redspan::store::DatabaseSettings;
@@ -65,7 +66,20 @@ impl Database {
         DatabaseSettings {
             url: self.url.clone(),
             schema: self.schema.clone(),
+            // The server is there, but other tests keep the machine busy.
+            connect_timeout: Duration::from_secs(20),
             ..DatabaseSettings::default()
+        }
+    }
+
+    /// Waits until the file can be opened again: a program that another test has just started holds
+    /// what was open until it runs.
+    pub fn wait_for_lock(&self) {
+        if let Some(path) = self.url.strip_prefix("sqlite://") {
+            let lock = File::open(format!("{path}.lock")).unwrap();
+            lock.lock().unwrap();
+            // Not by closing it: such a program would go on holding this one.
+            lock.unlock().unwrap();
         }
     }
 

@@ -14,7 +14,7 @@ mod retention;
 mod terminal;
 mod verify;
 
-use std::{collections::BTreeMap, fs::File, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use redspan::{
     commit::{
@@ -217,11 +217,7 @@ impl World {
         ended.expect("something still holds the queue").unwrap();
         self.store.close().await;
         drop(self.store);
-        if let Some(path) = self.database.url.strip_prefix("sqlite://") {
-            // A program that another test has just started holds what was open until it runs.
-            let lock = File::open(format!("{path}.lock")).unwrap();
-            lock.lock().unwrap();
-        }
+        self.database.wait_for_lock();
         self.database
     }
 }

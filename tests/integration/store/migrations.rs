@@ -15,35 +15,46 @@ fn up_down_up_leaves_the_same_schema() {
             .iter()
             .map(|version| version.number)
             .collect();
-        assert_eq!(migrate::up(&settings).await.unwrap(), numbers);
+        assert_eq!(up(&database).await, numbers);
         let first = schema(&database).await;
         assert!(first.iter().any(|line| line.contains("api_errors")));
         for number in numbers.iter().rev() {
-            assert_eq!(migrate::down(&settings).await.unwrap(), Some(*number));
+            assert_eq!(down(&database).await, Some(*number));
         }
-        assert_eq!(migrate::down(&settings).await.unwrap(), None);
+        assert_eq!(down(&database).await, None);
         let empty = schema(&database).await;
         assert!(!empty.iter().any(|line| line.contains("api_errors")));
-        assert_eq!(migrate::up(&settings).await.unwrap(), numbers);
+        assert_eq!(up(&database).await, numbers);
         assert_eq!(schema(&database).await, first);
-        assert!(migrate::up(&settings).await.unwrap().is_empty());
+        assert!(up(&database).await.is_empty());
     });
 }
 
 #[test]
 fn each_migration_down_and_up_again_leaves_the_same_schema() {
     on_each_database(async |database| {
-        let settings = database.settings();
-        migrate::up(&settings).await.unwrap();
+        up(&database).await;
         let first = schema(&database).await;
-        for _ in migrate::status(&settings).await.unwrap() {
-            migrate::down(&settings).await.unwrap();
+        for _ in migrate::status(&database.settings()).await.unwrap() {
+            down(&database).await;
         }
-        migrate::up(&settings).await.unwrap();
-        migrate::down(&settings).await.unwrap();
-        migrate::up(&settings).await.unwrap();
+        up(&database).await;
+        down(&database).await;
+        up(&database).await;
         assert_eq!(schema(&database).await, first);
     });
+}
+
+async fn up(database: &Database) -> Vec<i64> {
+    let numbers = migrate::up(&database.settings()).await.unwrap();
+    database.wait_for_lock();
+    numbers
+}
+
+async fn down(database: &Database) -> Option<i64> {
+    let number = migrate::down(&database.settings()).await.unwrap();
+    database.wait_for_lock();
+    number
 }
 
 #[test]

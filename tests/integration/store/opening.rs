@@ -123,10 +123,7 @@ fn a_damaged_file_is_refused_with_what_to_do() {
         drop(writer);
         store.close().await;
         drop(store);
-        // A program that another test has just started holds what was open until it runs.
-        let lock = fs::File::open(database.folder().join("redspan.db.lock")).unwrap();
-        lock.lock().unwrap();
-        drop(lock);
+        database.wait_for_lock();
         let path = database.folder().join("redspan.db");
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         let length = file.metadata().unwrap().len();

@@ -73,6 +73,7 @@ impl Api {
             metrics: Arc::new(Metrics::new(2_000)),
             readiness: Readiness::default(),
             api_is_closed: false,
+            api_is_local: false,
             api_tokens: std::iter::empty().collect(),
             api: Arc::new(web::Api::new(
                 Arc::clone(&world.store) as _,
