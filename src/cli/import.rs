@@ -75,7 +75,8 @@ pub async fn run(
     if arguments.json {
         print(&json(&balance)?)?;
     } else {
-        print(&text(&balance, Screen::stdout(color)))?;
+        let screen = Screen::stdout(color);
+        print(&screen.show(&text(&balance, screen)))?;
     }
     for table in &balance.missing_tables {
         eprintln!("redspan: the source has no table {table}");

@@ -178,6 +178,13 @@ fn add(hours: &mut BTreeMap<Labels, Counted>, hour: SourceHour) -> Result<(), St
         return Err(format!("an hour of {errors} errors has no hour_bucket"));
     };
     let bucket = Hour::containing(at);
+    if hour.total_errors < 0 {
+        let errors = hour.total_errors;
+        return Err(format!(
+            "hour {}: it counts {errors} errors",
+            bucket.start()
+        ));
+    }
     let labels = Labels {
         hour: bucket,
         endpoint: hour.endpoint.unwrap_or_default(),
@@ -197,7 +204,13 @@ fn add(hours: &mut BTreeMap<Labels, Counted>, hour: SourceHour) -> Result<(), St
         first,
         last,
     });
-    counted.errors += hour.total_errors;
+    counted.errors = counted
+        .errors
+        .checked_add(hour.total_errors)
+        .ok_or_else(|| {
+            let start = bucket.start();
+            format!("hour {start}: its rows count more errors than can be counted")
+        })?;
     counted.first = counted.first.min(first);
     counted.last = counted.last.max(last);
     Ok(())
@@ -265,4 +278,37 @@ async fn write(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn hour(total_errors: i64) -> SourceHour {
+        let row = json!({
+            "hour_bucket": "2026-03-01T10:00:00Z",
+            "endpoint": "/orders",
+            "total_errors": total_errors,
+        });
+        serde_json::from_value(row).unwrap()
+    }
+
+    #[test]
+    fn counts_that_cannot_be_are_refused_and_the_others_added() {
+        let mut hours = BTreeMap::new();
+        add(&mut hours, hour(2)).unwrap();
+        add(&mut hours, hour(3)).unwrap();
+        for (errors, reason) in [
+            (-5, "it counts -5 errors"),
+            (i64::MAX - 4, "more errors than can be counted"),
+        ] {
+            let refused = add(&mut hours, hour(errors)).unwrap_err();
+            assert!(refused.starts_with("hour 2026-03-01T10:00:00"), "{refused}");
+            assert!(refused.contains(reason), "{refused}");
+        }
+        let counted: Vec<i64> = hours.values().map(|counted| counted.errors).collect();
+        assert_eq!(counted, [5]);
+    }
 }

@@ -243,6 +243,21 @@ fn an_import_balances_to_the_row_and_a_second_one_changes_nothing() {
 }
 
 #[test]
+fn a_pipe_gets_the_balance_in_colours_only_when_asked_to() {
+    let layer = Layer::new();
+    layer.fill(20, 5);
+    let database = target(Kind::Sqlite);
+    for (color, are_shown) in [("auto", false), ("never", false), ("always", true)] {
+        let arguments = ["import", "--from", layer.url(), "--color", color];
+        let output = redspan(&database, &arguments, &[]);
+        assert!(output.status.success(), "{output:?}");
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(told.contains("THERE ALREADY"), "{told}");
+        assert_eq!(told.contains('\u{1b}'), are_shown, "{color}: {told:?}");
+    }
+}
+
+#[test]
 fn the_audit_log_says_who_imported_from_where_and_what_came_of_it() {
     let layer = Layer::new();
     layer.fill(20, 5);

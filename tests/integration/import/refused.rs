@@ -49,16 +49,19 @@ fn rows_that_cannot_be_taken_are_told_and_the_others_are_there() {
              UPDATE generation_pipelines SET progress = 120 WHERE id = 'pipeline-4'; \
              UPDATE pipeline_stages SET stage_name = 'mesh' WHERE pipeline_id = 'pipeline-3'; \
              ALTER TABLE error_aggregations ALTER COLUMN hour_bucket DROP NOT NULL; \
-             INSERT INTO error_aggregations (total_errors) VALUES (5)",
+             INSERT INTO error_aggregations (total_errors) VALUES (5); \
+             INSERT INTO error_aggregations (hour_bucket, endpoint, total_errors) \
+             VALUES ('2026-02-01Z', '/less', -5)",
         );
         let database = target(kind);
         let output = import(&database, &layer, &[]);
         assert_eq!(output.status.code(), Some(65), "{output:?}");
-        assert_eq!(refused(&balance(&output)), json!([1, 1, 2]));
+        assert_eq!(refused(&balance(&output)), json!([1, 2, 2]));
         let said = String::from_utf8_lossy(&output.stderr);
         for reason in [
             "errorMessage is \" \"",
             "an hour of 5 errors has no hour_bucket",
+            "hour 2026-02-01T00:00:00.000000Z: it counts -5 errors",
             "run pipeline-3: it has two stages \"mesh\"",
             "run pipeline-4: its progress is 120",
         ] {
@@ -71,7 +74,7 @@ fn rows_that_cannot_be_taken_are_told_and_the_others_are_there() {
             "UPDATE api_errors SET error_message = 'mended' WHERE request_id = 'request-7'; \
              UPDATE generation_pipelines SET progress = 20 WHERE id = 'pipeline-4'; \
              DELETE FROM pipeline_stages WHERE pipeline_id = 'pipeline-3'; \
-             DELETE FROM error_aggregations WHERE hour_bucket IS NULL",
+             DELETE FROM error_aggregations WHERE hour_bucket IS NULL OR total_errors < 0",
         );
         let output = import(&database, &layer, &[]);
         assert!(output.status.success(), "{output:?}");
