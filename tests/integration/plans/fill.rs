@@ -43,8 +43,17 @@ pub async fn errors(database: &Database, errors: i64) {
     fill(database, vec![sql.users(), sql.errors()]).await;
 }
 
-/// The same with a fifth as many groups, without their errors; half of them were seen last at one
-/// instant.
+/// Groups that were seen last at one instant. Those of one service among them are sorted, because
+/// both names would not fit into an entry of its index.
+const TIED_GROUPS: i64 = 4_000;
+
+/// When the groups were seen last that were seen at one instant, of so many errors, in seconds after
+/// the first.
+pub fn tied_groups_at(errors: i64) -> i64 {
+    (errors / 5 - TIED_GROUPS) / 10
+}
+
+/// The same with a fifth as many groups, without their errors.
 pub async fn groups(database: &Database, errors: i64) {
     let sql = Sql {
         kind: database.kind,
@@ -315,8 +324,8 @@ impl Sql {
 
     fn groups(&self) -> String {
         let groups = self.errors / 5;
-        let half = groups / 2;
-        let seen = format!("{FIRST} + CASE WHEN n < {half} THEN n ELSE {half} END / 10 * 1000000");
+        let tied = groups - TIED_GROUPS;
+        let seen = format!("{FIRST} + CASE WHEN n < {tied} THEN n ELSE {tied} END / 10 * 1000000");
         let seen = self.time(&seen);
         format!(
             "INSERT INTO error_groups (fingerprint, service_name, title, category, first_seen_at, \

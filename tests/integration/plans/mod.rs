@@ -232,8 +232,8 @@ fn a_page_of_groups_costs_little_whatever_the_filter() {
         let mut watched = Watched::new(&database).await;
         let all = GroupFilter::default;
         let first = Timestamp::from_micros(fill::FIRST);
-        let last = first.plus_seconds(errors / 5 / 2 / 10);
-        let middle = first.plus_seconds(errors / 5 / 2 / 10 / 2);
+        let last = first.plus_seconds(fill::tied_groups_at(errors));
+        let middle = first.plus_seconds(fill::tied_groups_at(errors) / 2);
         let filters = [
             all(),
             GroupFilter {
