@@ -16,7 +16,7 @@ fn whoever_sends_a_body_slowly_holds_up_nobody() {
         let api = Api::start(kind);
         let body = error(json!({})).to_string();
         let head = format!(
-            "POST /api/v1/errors HTTP/1.1\r\nHost: redspan\r\nContent-Type: application/json\r\n\
+            "POST /api/v1/errors HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
              Connection: close\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
