@@ -8,7 +8,7 @@ use serde::{
     de::{Error as _, Unexpected},
 };
 use utoipa::ToSchema;
-use uuid::Uuid;
+use uuid::{Uuid, Version};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::{Dimensions, Hour, PipelineId, Timestamp};
@@ -150,6 +150,14 @@ impl AggregationId {
             )
             .field(&dimensions.status_code.unwrap_or(-1).to_le_bytes());
         Self(hasher.finish_uuid())
+    }
+}
+
+impl ErrorId {
+    /// Whether it is the name of what came as telemetry: a hash, which nobody may give.
+    #[must_use]
+    pub fn is_computed(self) -> bool {
+        self.0.get_version() == Some(Version::Custom)
     }
 }
 

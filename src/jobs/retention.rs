@@ -33,6 +33,12 @@ const LEASE_TIME: Duration = Duration::from_mins(5);
 /// Who an hour's users were is known so long, for errors that arrive late; their number stays.
 const MEMBERS_KEPT: Duration = Duration::from_hours(30 * 24);
 
+/// Ids of purged errors are known so long, for errors that are sent again.
+const PURGED_IDS_KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// Whoever asked to forget a user so long ago does not do it any more.
+const FORGETTING_SECONDS: i64 = 600;
+
 /// What the job works with.
 pub struct Retention {
     errors: ApiErrorRepository,
@@ -60,10 +66,14 @@ pub struct Deleted {
     pub requests: u64,
     /// Audit entries.
     pub audit: u64,
+    /// Ids of errors that were purged long ago.
+    pub purged_ids: u64,
     /// Counters of writers that are gone.
     pub counters: u64,
     /// Users and assets.
     pub unused: u64,
+    /// Users whom somebody asked to forget, and who were not until now.
+    pub forgotten: u64,
 }
 
 impl Retention {
@@ -154,6 +164,11 @@ impl Retention {
             (Prunable::Hours, settings.hours, &mut deleted.hours),
             (Prunable::Requests, settings.hours, &mut deleted.requests),
             (Prunable::Audit, settings.audit, &mut deleted.audit),
+            (
+                Prunable::PurgedIds,
+                KeptFor(Some(PURGED_IDS_KEPT)),
+                &mut deleted.purged_ids,
+            ),
         ] {
             let Some(before) = cutoff(kept, now) else {
                 continue;
@@ -175,6 +190,8 @@ impl Retention {
                 }
             }
         }
+        let asked_before = now.plus_seconds(-FORGETTING_SECONDS);
+        deleted.forgotten = self.errors.forget_the_rest(asked_before).await?;
         if let Some(before) = cutoff(settings.unused, now) {
             for registry in [Registry::Users, Registry::Assets] {
                 deleted.unused += self.prune_registry(registry, before).await?;

@@ -99,6 +99,15 @@ pub struct LabelSets {
     pub ids: Vec<(Hour, crate::domain::AggregationId)>,
 }
 
+/// A user whom somebody asked to forget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserToForget {
+    /// Whom.
+    pub id: String,
+    /// Who asked.
+    pub actor: String,
+}
+
 /// The repositories' reading side. Every method keeps within a time limit of 3 seconds.
 #[async_trait]
 pub trait Reader: PipelineReader {
@@ -242,6 +251,21 @@ pub trait Reader: PipelineReader {
         limit: u32,
     ) -> Result<Vec<AuditId>, StoreError>;
 
+    /// The errors that somebody of this name resolved, by their ids after this one, at most so many.
+    /// Without time limit.
+    async fn errors_resolved_by(
+        &self,
+        name: &str,
+        after: Option<ErrorId>,
+        limit: u32,
+    ) -> Result<Vec<ErrorId>, StoreError>;
+
+    /// The users that somebody asked to forget before the instant, and that are not forgotten yet.
+    async fn users_to_forget(
+        &self,
+        asked_before: Timestamp,
+    ) -> Result<Vec<UserToForget>, StoreError>;
+
     /// The latest hour of which requests are counted.
     async fn latest_request_hour(&self) -> Result<Option<Hour>, StoreError>;
 
@@ -328,7 +352,7 @@ pub trait Ingest: Send {
     /// Step 4. The rows with these ids; ids without a row are left out.
     async fn read_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ApiError>, StoreError>;
 
-    /// Which of the ids are those of rows.
+    /// Which of the ids are those of rows, or of rows that were purged and must not come back.
     async fn known_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ErrorId>, StoreError>;
 
     /// Step 4, for regression: the groups of these fingerprints, locked; unknown ones are left out.

@@ -8,7 +8,7 @@ use utoipa::{
     ToSchema,
     openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type},
 };
-use uuid::{Uuid, Version};
+use uuid::Uuid;
 
 use crate::domain::{
     AggregationId, ApiError, Category, ErrorId, Fingerprint, Hour, Severity, SpanId, Timestamp,
@@ -266,7 +266,7 @@ fn checked_id(checks: &mut Checks, id: Option<Uuid>) -> ErrorId {
     let Some(id) = id else {
         return ErrorId(Uuid::now_v7());
     };
-    if id.is_nil() || id.get_version() == Some(Version::Custom) {
+    if id.is_nil() || ErrorId(id).is_computed() {
         checks.refuse(
             "id",
             id.to_string(),
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn what_is_not_given_gets_its_default() {
         let row = row(valid()).expect("valid");
-        assert_eq!(row.id.0.get_version(), Some(Version::SortRand));
+        assert_eq!(row.id.0.get_version(), Some(uuid::Version::SortRand));
         assert_eq!(row.severity, Severity::Error);
         assert_eq!(row.category, Category::Unknown);
         assert_eq!(row.service_name, "unknown_service");

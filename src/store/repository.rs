@@ -2,6 +2,7 @@
 //! program that face people. Questions go to the store, changes to the one writer.
 
 mod changes;
+mod forgetting;
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 

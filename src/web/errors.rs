@@ -52,7 +52,11 @@ pub(super) async fn list(
             status = 201, description = "Stored: the row.", body = ErrorRow,
             headers(("Location" = String, description = "Where the row is.")),
         ),
-        (status = 200, description = "It was there already: the row that was.", body = ErrorRow),
+        (
+            status = 200,
+            description = "It was there already: the row that was or, when that is purged, as it was sent.",
+            body = ErrorRow,
+        ),
     ),
 )]
 pub(super) async fn log(

@@ -14,6 +14,109 @@ use super::{AuditEntry, Edit, EditError, EditTx, ROWS_PER_EDIT};
 /// Attributes of a person, by how their names begin.
 const OF_PEOPLE: [&str; 4] = ["user.", "enduser.", "client.", "user_agent."];
 
+/// Notes that a user is to be forgotten, so that it is done even if this process ends before.
+#[derive(Debug)]
+pub struct BeginForgetting {
+    /// Whom.
+    pub user_id: String,
+}
+
+impl Edit for BeginForgetting {
+    type Answer = ();
+
+    async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
+        let mut statement =
+            Statement::<DB>::new("INSERT INTO users_to_forget (id, actor, asked_at) VALUES (");
+        statement
+            .bind(self.user_id.clone())
+            .with(", ", tx.actor.to_owned())
+            .with(", ", tx.now)
+            .push(") ON CONFLICT (id) DO UPDATE SET asked_at = excluded.asked_at");
+        tx.execute(statement).await?;
+        Ok(())
+    }
+}
+
+/// Notes that nothing names the user any more.
+#[derive(Debug)]
+pub struct EndForgetting {
+    /// Whom.
+    pub user_id: String,
+}
+
+impl Edit for EndForgetting {
+    type Answer = ();
+
+    async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
+        let mut statement = Statement::<DB>::new("DELETE FROM users_to_forget WHERE id = ");
+        statement.bind(self.user_id.clone());
+        tx.execute(statement).await?;
+        Ok(())
+    }
+}
+
+/// Empties who resolved these errors, where it was the user; answers how many.
+#[derive(Debug)]
+pub struct ForgetInResolutions {
+    /// Whom.
+    pub user_id: String,
+    /// At most [`ROWS_PER_EDIT`] of them.
+    pub errors: Vec<ErrorId>,
+}
+
+impl Edit for ForgetInResolutions {
+    type Answer = u64;
+
+    async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
+        tx.hold(&self.errors).await?;
+        let mut statement =
+            Statement::<DB>::new("UPDATE api_errors SET resolved_by = NULL WHERE resolved_by = ");
+        statement
+            .bind(self.user_id.clone())
+            .when_one_of(" AND id IN (", &self.errors);
+        Ok(tx.execute(statement).await?)
+    }
+
+    fn rows(&self) -> usize {
+        self.errors.len()
+    }
+}
+
+/// Empties who resolved groups, where it was the user; answers how many.
+#[derive(Debug)]
+pub struct ForgetInGroups {
+    /// Whom.
+    pub user_id: String,
+}
+
+impl Edit for ForgetInGroups {
+    type Answer = u64;
+
+    async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
+        let mut statement =
+            Statement::<DB>::new("SELECT fingerprint FROM error_groups WHERE resolved_by = ");
+        statement
+            .bind(self.user_id.clone())
+            .push(" ORDER BY fingerprint ")
+            .push(DB::BY_BYTES)
+            .with(" LIMIT ", i64::from(ROWS_PER_EDIT))
+            .push(DB::FOR_UPDATE);
+        let groups: Vec<String> = tx.all(statement, |row| DB::get(row, "fingerprint")).await?;
+        if groups.is_empty() {
+            return Ok(0);
+        }
+        let mut statement = Statement::<DB>::new(
+            "UPDATE error_groups SET resolved_by = NULL WHERE fingerprint IN (",
+        );
+        statement.list(groups).push(")");
+        Ok(tx.execute(statement).await?)
+    }
+
+    fn rows(&self) -> usize {
+        ROWS_PER_EDIT as usize
+    }
+}
+
 /// Empties some of a user's errors; answers how many. Fewer than [`ROWS_PER_EDIT`]: no more are left.
 #[derive(Debug)]
 pub struct ForgetInErrors {

@@ -23,6 +23,7 @@ pub(super) struct HeldError {
     pub(super) fingerprint: Fingerprint,
     pub(super) aggregation_id: AggregationId,
     pub(super) deleted_at: Option<Timestamp>,
+    pub(super) trace_id: Option<TraceId>,
 }
 
 impl<DB: Dialect> EditTx<'_, DB> {
@@ -35,7 +36,7 @@ impl<DB: Dialect> EditTx<'_, DB> {
         self.hold_traces_of(ids).await?;
         let mut statement = Statement::<DB>::new(
             "SELECT id, resolved, resolved_at, resolved_by, resolution, created_at, fingerprint, \
-             aggregation_id, deleted_at FROM api_errors WHERE TRUE",
+             aggregation_id, deleted_at, trace_id FROM api_errors WHERE TRUE",
         );
         statement
             .when_one_of(" AND id IN (", ids)
@@ -52,6 +53,7 @@ impl<DB: Dialect> EditTx<'_, DB> {
                 fingerprint: DB::get(row, "fingerprint")?,
                 aggregation_id: DB::get(row, "aggregation_id")?,
                 deleted_at: DB::get(row, "deleted_at")?,
+                trace_id: DB::get(row, "trace_id")?,
             })
         })
         .await

@@ -27,7 +27,8 @@ pub use audit::AuditEntry;
 pub(super) use audit::audit_unlinked;
 pub use errors::{ChangeError, ChangeErrors, ErrorChange};
 pub use forget::{
-    ForgetInAudit, ForgetInErrors, ForgetInPipelines, ForgetInTraces, ForgetUser, Forgotten,
+    BeginForgetting, EndForgetting, ForgetInAudit, ForgetInErrors, ForgetInGroups,
+    ForgetInPipelines, ForgetInResolutions, ForgetInTraces, ForgetUser, Forgotten,
 };
 pub use groups::{ChangeGroup, GroupChange};
 pub use import::{ImportStep, NoteImport};

@@ -23,6 +23,8 @@ pub enum Prunable {
     Requests,
     /// Audit entries.
     Audit,
+    /// Ids of errors that were purged.
+    PurgedIds,
 }
 
 /// Deletes some of what is older than an instant.
@@ -44,6 +46,7 @@ impl Edit for Prune {
             Prunable::Hours => prune_hours(tx, self.before).await?,
             Prunable::Requests => prune_requests(tx, self.before).await?,
             Prunable::Audit => prune_audit(tx, self.before).await?,
+            Prunable::PurgedIds => prune_purged_ids(tx, self.before).await?,
         };
         Ok(Purged {
             deleted,
@@ -213,6 +216,20 @@ async fn prune_audit<DB: Dialect>(
     statement
         .bind(AuditId::first_at(before))
         .with(" ORDER BY id LIMIT ", i64::from(ROWS_PER_EDIT))
+        .push(")");
+    tx.execute(statement).await
+}
+
+async fn prune_purged_ids<DB: Dialect>(
+    tx: &mut EditTx<'_, DB>,
+    before: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    let mut statement = Statement::<DB>::new(
+        "DELETE FROM purged_errors WHERE id IN (SELECT id FROM purged_errors WHERE purged_at < ",
+    );
+    statement
+        .bind(before)
+        .with(" ORDER BY purged_at LIMIT ", i64::from(ROWS_PER_EDIT))
         .push(")");
     tx.execute(statement).await
 }

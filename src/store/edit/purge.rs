@@ -55,6 +55,7 @@ impl Edit for PurgeErrors {
         };
         let ids: Vec<ErrorId> = errors.iter().map(|error| error.id).collect();
         unlink(tx, &errors, &ids).await?;
+        remember(tx, &errors).await?;
         let mut statement = Statement::<DB>::new("DELETE FROM api_errors WHERE TRUE");
         statement.when_one_of(" AND id IN (", &ids);
         let deleted = tx.execute(statement).await?;
@@ -88,6 +89,30 @@ impl PurgeErrors {
             })),
         })
     }
+}
+
+/// Whatever is sent again under their ids was counted. Those that were made from a trace are left
+/// out: the trace remembers them.
+async fn remember<DB: Dialect>(
+    tx: &mut EditTx<'_, DB>,
+    errors: &[HeldError],
+) -> Result<(), sqlx::Error> {
+    let is_of_trace = |error: &HeldError| error.trace_id.is_some() && error.id.is_computed();
+    let ids: Vec<ErrorId> = (errors.iter())
+        .filter(|error| !is_of_trace(error))
+        .map(|error| error.id)
+        .collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut statement =
+        Statement::<DB>::new("INSERT INTO purged_errors (id, purged_at) SELECT id, ");
+    statement
+        .bind(tx.now)
+        .push(" FROM api_errors WHERE TRUE")
+        .when_one_of(" AND id IN (", &ids);
+    statement.push(" ON CONFLICT (id) DO UPDATE SET purged_at = excluded.purged_at");
+    tx.execute(statement).await.map(drop)
 }
 
 /// Their groups and hours count them without a row from now on. Groups before hours, each in order,

@@ -2,8 +2,8 @@
 //! has not to read everything.
 
 use crate::{
-    domain::{AuditId, TraceKey},
-    store::StoreError,
+    domain::{AuditId, ErrorId, Timestamp, TraceKey},
+    store::{StoreError, UserToForget},
 };
 
 use super::{SqlReader, dialect::Dialect, dialect::Limit, end, statement::Statement};
@@ -26,13 +26,8 @@ impl<DB: Dialect> SqlReader<DB> {
             .push(", '') <> sightings")
             .when(" AND trace_key > ", after)
             .with(" ORDER BY trace_key LIMIT ", i64::from(limit));
-        let mut snapshot = self.snapshot(Limit::None, DURING).await?;
-        let found = statement
-            .all(&mut snapshot, |row| DB::get(row, "trace_key"))
+        self.found(statement, DURING, |row| DB::get(row, "trace_key"))
             .await
-            .map_err(|error| StoreError::of(DURING, error))?;
-        end(snapshot).await;
-        Ok(found)
     }
 
     /// See [`crate::store::Reader::audit_holding`].
@@ -59,11 +54,62 @@ impl<DB: Dialect> SqlReader<DB> {
             .push(")")
             .when(" AND id > ", after)
             .with(" ORDER BY id LIMIT ", i64::from(limit));
-        let mut snapshot = self.snapshot(Limit::None, DURING).await?;
-        let found = statement
-            .all(&mut snapshot, |row| DB::get(row, "id"))
+        self.found(statement, DURING, |row| DB::get(row, "id"))
             .await
-            .map_err(|error| StoreError::of(DURING, error))?;
+    }
+
+    /// See [`crate::store::Reader::errors_resolved_by`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn errors_resolved_by(
+        &self,
+        name: &str,
+        after: Option<ErrorId>,
+        limit: u32,
+    ) -> Result<Vec<ErrorId>, StoreError> {
+        const DURING: &str = "looking for a user among those who resolved errors";
+        let mut statement = Statement::<DB>::new("SELECT id FROM api_errors WHERE resolved_by = ");
+        statement
+            .bind(name.to_owned())
+            .when(" AND id > ", after)
+            .with(" ORDER BY id LIMIT ", i64::from(limit));
+        self.found(statement, DURING, |row| DB::get(row, "id"))
+            .await
+    }
+
+    /// See [`crate::store::Reader::users_to_forget`].
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn users_to_forget(
+        &self,
+        asked_before: Timestamp,
+    ) -> Result<Vec<UserToForget>, StoreError> {
+        const DURING: &str = "looking for users to forget";
+        let mut statement =
+            Statement::<DB>::new("SELECT id, actor FROM users_to_forget WHERE asked_at < ");
+        statement.bind(asked_before).push(" ORDER BY id");
+        let read = |row: &DB::Row| {
+            Ok(UserToForget {
+                id: DB::get(row, "id")?,
+                actor: DB::get(row, "actor")?,
+            })
+        };
+        self.found(statement, DURING, read).await
+    }
+
+    async fn found<T: Send>(
+        &self,
+        statement: Statement<DB>,
+        during: &'static str,
+        read: impl Fn(&DB::Row) -> Result<T, sqlx::Error> + Send + Sync,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut snapshot = self.snapshot(Limit::None, during).await?;
+        let found = statement
+            .all(&mut snapshot, read)
+            .await
+            .map_err(|error| StoreError::of(during, error))?;
         end(snapshot).await;
         Ok(found)
     }

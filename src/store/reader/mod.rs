@@ -47,7 +47,8 @@ use crate::domain::{
 
 use super::{
     AggregationFilter, AuditFilter, Cursor, ErrorFilter, ErrorStats, GroupFilter, GroupedErrors,
-    HourErrors, LabelSets, Page, PageRequest, Reader, RequestFilter, StoreError, Verification,
+    HourErrors, LabelSets, Page, PageRequest, Reader, RequestFilter, StoreError, UserToForget,
+    Verification,
 };
 
 /// How long a read waits for its turn.
@@ -221,6 +222,22 @@ impl<T: ReadsSql> Reader for T {
         limit: u32,
     ) -> Result<Vec<AuditId>, StoreError> {
         self.reader().audit_holding(text, after, limit).await
+    }
+
+    async fn errors_resolved_by(
+        &self,
+        name: &str,
+        after: Option<ErrorId>,
+        limit: u32,
+    ) -> Result<Vec<ErrorId>, StoreError> {
+        self.reader().errors_resolved_by(name, after, limit).await
+    }
+
+    async fn users_to_forget(
+        &self,
+        asked_before: Timestamp,
+    ) -> Result<Vec<UserToForget>, StoreError> {
+        self.reader().users_to_forget(asked_before).await
     }
 
     async fn latest_request_hour(&self) -> Result<Option<Hour>, StoreError> {

@@ -5,11 +5,10 @@
 use crate::{
     domain::{ApiError, ErrorGroup, ErrorId, Fingerprint, GroupStatus, Timestamp},
     store::{
-        ErrorFilter, InvalidField, PageRequest, as_stored,
+        ErrorFilter, InvalidField, PageRequest,
         edit::{
-            ChangeError, ChangeErrors, ChangeGroup, Edit, ErrorChange, ForgetInAudit,
-            ForgetInErrors, ForgetInPipelines, ForgetInTraces, ForgetUser, Forgotten, GroupChange,
-            PurgeErrors, Purged, ROWS_PER_EDIT,
+            ChangeError, ChangeErrors, ChangeGroup, Edit, ErrorChange, GroupChange, PurgeErrors,
+            Purged, ROWS_PER_EDIT,
         },
     },
 };
@@ -215,70 +214,6 @@ impl ApiErrorRepository {
         .await
     }
 
-    /// Forgets a user: empties what names them on their errors, in the memory of traces and in the
-    /// audit log, deletes their pipelines, then the user. Counts stay. `None` when there is no such
-    /// user; asked again after a failure half-way, it does the rest.
-    ///
-    /// # Errors
-    /// When it cannot be done now.
-    pub async fn forget_user(&self, user_id: &str) -> Result<Option<Forgotten>, RepositoryError> {
-        // As it was stored.
-        let user_id = &*as_stored(user_id);
-        let user = || user_id.to_owned();
-        let mut errors = 0;
-        loop {
-            let some = self.order(ForgetInErrors { user_id: user() }).await?;
-            errors += some;
-            if some < u64::from(ROWS_PER_EDIT) {
-                break;
-            }
-        }
-        let mut pipelines = 0;
-        loop {
-            let some = self.order(ForgetInPipelines { user_id: user() }).await?;
-            pipelines += some;
-            if some < u64::from(ROWS_PER_EDIT) {
-                break;
-            }
-        }
-        self.forget_in_traces(user_id).await?;
-        let mut after = None;
-        loop {
-            let found = self
-                .reader
-                .audit_holding(user_id, after, ROWS_PER_EDIT)
-                .await?;
-            let Some(last) = found.last() else { break };
-            after = Some(*last);
-            let (user_id, entries) = (user(), found);
-            self.order(ForgetInAudit { user_id, entries }).await?;
-        }
-        let forgotten = self.order(ForgetUser { user_id: user() }).await?;
-        // What came meanwhile.
-        self.forget_in_traces(user_id).await?;
-        Ok(forgotten.map(|last| Forgotten {
-            errors: last.errors + errors,
-            pipelines: last.pipelines + pipelines,
-        }))
-    }
-
-    async fn forget_in_traces(&self, user_id: &str) -> Result<(), RepositoryError> {
-        let user = || user_id.to_owned();
-        let mut after = None;
-        loop {
-            let found = self
-                .reader
-                .traces_holding(user_id, after, ROWS_PER_EDIT)
-                .await?;
-            let Some(last) = found.last() else {
-                return Ok(());
-            };
-            after = Some(*last);
-            let (user_id, traces) = (user(), found);
-            self.order(ForgetInTraces { user_id, traces }).await?;
-        }
-    }
-
     async fn change_group(
         &self,
         fingerprint: &Fingerprint,
@@ -315,7 +250,7 @@ impl ApiErrorRepository {
         }
     }
 
-    async fn order<E: Edit>(&self, edit: E) -> Result<E::Answer, RepositoryError> {
+    pub(super) async fn order<E: Edit>(&self, edit: E) -> Result<E::Answer, RepositoryError> {
         let editor: &dyn crate::store::edit::Editor = &*self.writer;
         editor.order(&self.actor, edit).await
     }

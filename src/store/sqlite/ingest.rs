@@ -272,9 +272,10 @@ impl Ingest for SqliteIngest {
     }
 
     async fn known_errors(&mut self, ids: &[ErrorId]) -> Result<Vec<ErrorId>, StoreError> {
-        static SQL: Chunked = Chunked::list("SELECT id FROM api_errors WHERE id IN (", ")");
+        static ROWS: Chunked = Chunked::list("SELECT id FROM api_errors WHERE id IN (", ")");
+        static PURGED: Chunked = Chunked::list("SELECT id FROM purged_errors WHERE id IN (", ")");
         let mut known = Vec::new();
-        for (sql, piece) in SQL.pieces(ids) {
+        for (sql, piece) in ROWS.pieces(ids).chain(PURGED.pieces(ids)) {
             let mut query = sqlx::query_scalar(sql);
             for id in piece {
                 query = query.bind(id);

@@ -200,7 +200,8 @@ impl Played {
             Step::LogAgain(index) => {
                 if !self.logged.is_empty() {
                     let again = index.get(&self.logged).clone();
-                    errors.log_error(again, base()).await.unwrap();
+                    let logged = errors.log_error(again, base()).await.unwrap();
+                    assert!(!logged.is_new, "counted a second time: {:?}", logged.error);
                 }
             }
             Step::Unlinked(kind) => errors.upsert_aggregation(unlinked(*kind)).await.unwrap(),

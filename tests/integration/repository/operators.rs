@@ -358,6 +358,14 @@ fn a_forgotten_user_is_in_no_table_and_still_counted() {
             .delete_error(rows[0].id)
             .await
             .unwrap();
+        // She takes care of errors, too, and of what is left of their group.
+        let ada = world.errors.acting_as("ada lovelace");
+        let resolved = ada.resolve_error(rows[0].id, "ada lovelace", None).await;
+        let fingerprint = resolved.unwrap().unwrap().fingerprint;
+        ada.resolve_group(&fingerprint, "ada lovelace", None, None)
+            .await
+            .unwrap();
+        drop(ada);
         let users = async || {
             let page = PageRequest::first(500);
             let hours = world

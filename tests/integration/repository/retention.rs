@@ -8,7 +8,7 @@ use redspan::{
     jobs::{Deleted, Retention},
     store::{
         ErrorFilter, GenerationPipelineRepository, NewApiError,
-        edit::{Editor, Prunable, Prune, TakeLease},
+        edit::{BeginForgetting, Editor, Prunable, Prune, TakeLease},
     },
 };
 
@@ -139,9 +139,11 @@ fn what_is_old_goes_and_every_count_still_adds_up() {
             hours: 0,
             requests: 1,
             audit: 1,
+            purged_ids: 0,
             counters: 0,
             // The chair, and the user whose errors are gone.
             unused: 2,
+            forgotten: 0,
         };
         assert_eq!(deleted, expected);
         assert_eq!(world.all(&ErrorFilter::default()).await.len(), 101);
@@ -181,6 +183,89 @@ fn what_is_old_goes_and_every_count_still_adds_up() {
                 .mismatches,
             []
         );
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_purged_error_that_is_sent_again_is_not_counted_again() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        let old = world.now.plus_seconds(-4 * 24 * 3_600);
+        let with_id = |number: u128, trace_id| NewApiError {
+            id: Some(uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid()),
+            trace_id,
+            ..of("ada", old)
+        };
+        let sent = vec![
+            with_id(1, None),
+            with_id(2, TraceId::from_slice(&[7; 16])),
+            with_id(3, None),
+        ];
+        let rows = world.log(sent[..2].to_vec()).await;
+        assert_eq!(
+            world
+                .errors
+                .delete_old_errors(world.now, true)
+                .await
+                .unwrap(),
+            2
+        );
+
+        let again = world.errors.log_errors(sent, world.now).await.unwrap();
+        let are_new: Vec<bool> = again.iter().map(|logged| logged.is_new).collect();
+        assert_eq!(are_new, [false, false, true]);
+        assert_eq!(
+            (again[0].error.id, again[1].error.id),
+            (rows[0].id, rows[1].id)
+        );
+        assert_eq!(world.all(&ErrorFilter::default()).await.len(), 1);
+        assert_eq!(world.verify().await.mismatches, []);
+
+        // Nobody sends it again after a month.
+        let keep = RetentionSettings {
+            resolved_errors: KeptFor(None),
+            ..settings()
+        };
+        for (days, expected) in [(29, 0), (31, 2)] {
+            let later = redspan::clock::now().plus_seconds(days * 24 * 3_600);
+            let deleted = world.retention(keep.clone()).run(later).await.unwrap();
+            assert_eq!(deleted.purged_ids, expected, "after {days} days");
+        }
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_user_whose_forgetting_was_interrupted_is_forgotten_in_the_name_of_who_asked() {
+    on_each_database(async |database| {
+        let world = World::new(database).await;
+        world
+            .log((0..3).map(|_| of("ada", world.now)).collect())
+            .await;
+        let editor: &dyn Editor = &world.queue;
+        let begin = BeginForgetting {
+            user_id: "ada".to_owned(),
+        };
+        // What the others would have done, the process did not live to do.
+        editor.order("cli:bob", begin).await.unwrap();
+
+        let now = redspan::clock::now();
+        let mut retention = world.retention(settings());
+        assert_eq!(retention.run(now).await.unwrap().forgotten, 0, "too early");
+        let later = now.plus_seconds(3_600);
+        assert_eq!(retention.run(later).await.unwrap().forgotten, 1);
+        assert_eq!(retention.run(later).await.unwrap().forgotten, 0);
+        drop(retention);
+
+        let of_ada = ErrorFilter {
+            user_id: Some("ada".to_owned()),
+            ..ErrorFilter::default()
+        };
+        assert_eq!(world.all(&of_ada).await, []);
+        let asked = "SELECT actor FROM audit_log WHERE action = 'forget' AND entity = 'user'";
+        assert_eq!(world.rows(asked).await, ["cli:bob"]);
+        assert_eq!(world.verify().await.mismatches, []);
         world.end().await;
     });
 }

@@ -362,7 +362,9 @@ impl Session {
         &mut self,
         ids: &[ErrorId],
     ) -> Result<Vec<ErrorId>, StoreError> {
-        const SQL: &str = "SELECT id FROM api_errors WHERE id = ANY($1)";
+        // One statement, so that a purge between two does not hide its errors from both.
+        const SQL: &str = "SELECT id FROM api_errors WHERE id = ANY($1) \
+            UNION ALL SELECT id FROM purged_errors WHERE id = ANY($1)";
         if ids.is_empty() {
             return Ok(Vec::new());
         }

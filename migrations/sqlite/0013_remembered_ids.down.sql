@@ -1,0 +1,2 @@
+DROP TABLE users_to_forget;
+DROP TABLE purged_errors;
