@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     commit::{Imported, ImportedError},
     domain::{ApiError, Category, Fingerprint, Severity, Timestamp},
-    store::{ErrorWriter, NewApiError},
+    store::{ErrorWriter, InvalidField, NewApiError, invalid_resolution},
 };
 
 use super::{
@@ -66,8 +66,19 @@ impl SourceError {
         let created_at = self.created_at.unwrap_or(now);
         let resolved = self.resolved == Some(true);
         let resolved_at = self.resolved_at.filter(|_| resolved);
-        let resolved_by = self.resolved_by.filter(|_| resolved);
+        // A blank name says nothing.
+        let resolved_by = self
+            .resolved_by
+            .filter(|by| resolved && !by.trim().is_empty());
         let resolution = self.resolution.filter(|_| resolved);
+        let refused = |invalid: Vec<InvalidField>| {
+            let sentences: Vec<String> = invalid.iter().map(ToString::to_string).collect();
+            format!("error {id}: {}", sentences.join("; "))
+        };
+        let invalid = invalid_resolution(resolved_by.as_deref(), resolution.as_deref());
+        if !invalid.is_empty() {
+            return Err(refused(invalid));
+        }
         let new = NewApiError {
             id: Some(id),
             user_id: self.user_id,
@@ -94,11 +105,9 @@ impl SourceError {
             ..NewApiError::default()
         };
         // However old it is, it was logged in time.
-        let row = new.into_row(created_at.min(now), fingerprint);
-        let row = row.map_err(|invalid| {
-            let sentences: Vec<String> = invalid.iter().map(ToString::to_string).collect();
-            format!("error {id}: {}", sentences.join("; "))
-        })?;
+        let row = new
+            .into_row(created_at.min(now), fingerprint)
+            .map_err(refused)?;
         Ok(ApiError {
             resolved,
             resolved_at: resolved_at.or(resolved.then_some(created_at)),

@@ -25,6 +25,9 @@ const METHOD: &str = "UNKNOWN";
 /// The service of all that is imported.
 const SERVICE: &str = "unknown_service";
 
+/// How far ahead of ours the source's clock may be.
+const MAX_AHEAD_SECONDS: i64 = 3_600;
+
 /// By what the source counts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Labels {
@@ -133,6 +136,7 @@ struct Counted {
 pub(super) async fn import(
     source: &mut Source,
     target: &Target,
+    now: Timestamp,
     rows: &Rows,
     balance: &mut Balance,
     progress: &mut impl FnMut(&Balance),
@@ -145,7 +149,7 @@ pub(super) async fn import(
     while let Some(text) = texts.try_next().await? {
         let added = serde_json::from_str(&text)
             .map_err(|error| format!("an hour cannot be read: {error}"))
-            .and_then(|hour| add(&mut hours, hour));
+            .and_then(|hour| add(&mut hours, hour, now));
         if let Err(reason) = added {
             balance.refuse(|balance| &mut balance.hours, reason);
         }
@@ -172,12 +176,19 @@ pub(super) async fn import(
 }
 
 /// Adds a row of the source, or says why it cannot be.
-fn add(hours: &mut BTreeMap<Labels, Counted>, hour: SourceHour) -> Result<(), String> {
+fn add(
+    hours: &mut BTreeMap<Labels, Counted>,
+    hour: SourceHour,
+    now: Timestamp,
+) -> Result<(), String> {
     let Some(at) = hour.hour_bucket else {
         let errors = hour.total_errors;
         return Err(format!("an hour of {errors} errors has no hour_bucket"));
     };
     let bucket = Hour::containing(at);
+    if bucket.start() > now.plus_seconds(MAX_AHEAD_SECONDS) {
+        return Err(format!("hour {}: it has not begun yet", bucket.start()));
+    }
     if hour.total_errors < 0 {
         let errors = hour.total_errors;
         return Err(format!(
@@ -286,9 +297,9 @@ mod tests {
 
     use super::*;
 
-    fn hour(total_errors: i64) -> SourceHour {
+    fn hour(at: &str, total_errors: i64) -> SourceHour {
         let row = json!({
-            "hour_bucket": "2026-03-01T10:00:00Z",
+            "hour_bucket": at,
             "endpoint": "/orders",
             "total_errors": total_errors,
         });
@@ -297,18 +308,27 @@ mod tests {
 
     #[test]
     fn counts_that_cannot_be_are_refused_and_the_others_added() {
+        let now: Timestamp = serde_json::from_value(json!("2026-03-01T10:30:00Z")).unwrap();
+        let (this, next, later) = (
+            "2026-03-01T10:00:00Z",
+            "2026-03-01T11:00:00Z",
+            "2026-03-01T12:00:00Z",
+        );
         let mut hours = BTreeMap::new();
-        add(&mut hours, hour(2)).unwrap();
-        add(&mut hours, hour(3)).unwrap();
-        for (errors, reason) in [
-            (-5, "it counts -5 errors"),
-            (i64::MAX - 4, "more errors than can be counted"),
+        for (at, errors) in [(this, 2), (this, 3), (next, 1)] {
+            add(&mut hours, hour(at, errors), now).unwrap();
+        }
+        for (at, errors, reason) in [
+            (this, -5, "it counts -5 errors"),
+            (this, i64::MAX - 4, "more errors than can be counted"),
+            (later, 1, "it has not begun yet"),
         ] {
-            let refused = add(&mut hours, hour(errors)).unwrap_err();
-            assert!(refused.starts_with("hour 2026-03-01T10:00:00"), "{refused}");
+            let refused = add(&mut hours, hour(at, errors), now).unwrap_err();
+            let named = format!("hour {}", at.trim_end_matches('Z'));
+            assert!(refused.starts_with(&named), "{refused}");
             assert!(refused.contains(reason), "{refused}");
         }
         let counted: Vec<i64> = hours.values().map(|counted| counted.errors).collect();
-        assert_eq!(counted, [5]);
+        assert_eq!(counted, [5, 1]);
     }
 }

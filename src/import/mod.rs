@@ -166,7 +166,7 @@ pub async fn run(
     note(target, id, ImportStep::Begin, begun).await?;
     let mut rows = hours::Rows::of(source.name("imported hour").await?);
     errors::import(source, target, now, &mut rows, &mut balance, &mut progress).await?;
-    hours::import(source, target, &rows, &mut balance, &mut progress).await?;
+    hours::import(source, target, now, &rows, &mut balance, &mut progress).await?;
     pipelines::import(source, target, &mut balance, &mut progress).await?;
     let ended = json!({
         "from": source.place(),

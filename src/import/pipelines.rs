@@ -84,6 +84,11 @@ impl SourcePipeline {
             return Err(format!("run {id}: it has no created_at"));
         };
         let progress = progress(self.progress).map_err(|error| format!("run {id}: {error}"))?;
+        // Not every layer wrote the last of it down.
+        let progress = match self.status {
+            PipelineStatus::Completed => 100,
+            _ => progress,
+        };
         let updated_at = self.updated_at.unwrap_or(created_at);
         let config = self.config.unwrap_or_else(|| json!({}));
         let mut stages = Vec::<Stage>::with_capacity(self.stages.len());
@@ -147,6 +152,9 @@ impl SourceStage {
         run_created_at: Timestamp,
     ) -> Result<Stage, String> {
         let created_at = self.created_at.unwrap_or(run_created_at);
+        if let Some(duration) = self.duration.filter(|duration| *duration < 0) {
+            return Err(format!("its duration is {duration}, which is below 0"));
+        }
         Ok(Stage {
             pipeline_id: pipeline_id.clone(),
             // Without an id of its own its name tells it from the others.

@@ -43,6 +43,7 @@ pub use pipelines::{
 pub use reader::{AuditRecord, Dialect, ReadsSql, RequestHour, SqlReader};
 
 use reader::as_stored;
+pub(crate) use repository::invalid_resolution;
 pub use repository::{
     ApiErrorRepository, ErrorWriter, Logged, RepositoryError, UnlinkedErrors, WriteError,
 };

@@ -4,6 +4,8 @@
 mod changes;
 mod forgetting;
 
+pub(crate) use changes::invalid_resolution;
+
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;

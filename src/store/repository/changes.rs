@@ -262,33 +262,43 @@ fn resolve(
     resolution: Option<&str>,
     at: Option<Timestamp>,
 ) -> Result<ErrorChange, RepositoryError> {
-    let mut invalid = Vec::new();
-    check(
-        "resolvedBy",
-        Some(resolved_by),
-        MAX_RESOLVED_BY,
-        &mut invalid,
-    );
-    if resolved_by.trim().is_empty() {
-        invalid.push(InvalidField {
-            field: "resolvedBy".into(),
-            value: InvalidField::shown(resolved_by),
-            advice: "say who resolved it".to_owned(),
-        });
-    } else if resolved_by.contains(|char: char| char.is_control() && char != '\0') {
-        invalid.push(InvalidField {
-            field: "resolvedBy".into(),
-            value: InvalidField::shown(resolved_by),
-            advice: "take the control characters out".to_owned(),
-        });
-    }
-    check("resolution", resolution, MAX_RESOLUTION, &mut invalid);
-    refuse(invalid)?;
+    refuse(invalid_resolution(Some(resolved_by), resolution))?;
     Ok(ErrorChange::Resolve {
         resolved_by: resolved_by.to_owned(),
         resolution: resolution.map(str::to_owned),
         at,
     })
+}
+
+/// What is wrong with who resolved something, as far as that is known, and with how.
+pub(crate) fn invalid_resolution(
+    resolved_by: Option<&str>,
+    resolution: Option<&str>,
+) -> Vec<InvalidField> {
+    let mut invalid = Vec::new();
+    if let Some(resolved_by) = resolved_by {
+        check(
+            "resolvedBy",
+            Some(resolved_by),
+            MAX_RESOLVED_BY,
+            &mut invalid,
+        );
+        if resolved_by.trim().is_empty() {
+            invalid.push(InvalidField {
+                field: "resolvedBy".into(),
+                value: InvalidField::shown(resolved_by),
+                advice: "say who resolved it".to_owned(),
+            });
+        } else if resolved_by.contains(|char: char| char.is_control() && char != '\0') {
+            invalid.push(InvalidField {
+                field: "resolvedBy".into(),
+                value: InvalidField::shown(resolved_by),
+                advice: "take the control characters out".to_owned(),
+            });
+        }
+    }
+    check("resolution", resolution, MAX_RESOLUTION, &mut invalid);
+    invalid
 }
 
 fn check(field: &'static str, text: Option<&str>, max: usize, invalid: &mut Vec<InvalidField>) {

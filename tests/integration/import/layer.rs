@@ -65,7 +65,7 @@ impl Layer {
                error_details, meshy_task_id, created_at, started_at, completed_at, updated_at) \
              SELECT 'pipeline-' || n, person.id, (SELECT id FROM assets ORDER BY name LIMIT 1), \
                jsonb_build_object('type', 'model', 'n', n), (enum_range(NULL::pipeline_status))[1 + n % 5], \
-               n % 101, CASE WHEN n % 5 = 3 THEN 'no mesh' END, CASE WHEN n % 5 = 3 THEN '{{\"a\": [1]}}'::jsonb END, \
+               CASE WHEN n % 5 = 2 THEN 100 ELSE n % 101 END, CASE WHEN n % 5 = 3 THEN 'no mesh' END, CASE WHEN n % 5 = 3 THEN '{{\"a\": [1]}}'::jsonb END, \
                'task-' || n, at, at, CASE WHEN n % 5 > 1 THEN at + INTERVAL '90 seconds' END, at + INTERVAL '2 minutes' \
              FROM (SELECT n, TIMESTAMP '2026-02-01 00:00:00.5' + n * INTERVAL '1 minute' AS at \
                    FROM generate_series(0, {runs} - 1) AS n) AS numbers \

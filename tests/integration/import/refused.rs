@@ -89,6 +89,49 @@ fn rows_that_cannot_be_taken_are_told_and_the_others_are_there() {
 }
 
 #[test]
+fn what_the_api_would_refuse_is_refused_and_completed_runs_are_at_100() {
+    let layer = Layer::new();
+    layer.fill(40, 10);
+    layer.execute(
+        "ALTER TABLE api_errors DROP CONSTRAINT api_errors_resolved_by_fkey; \
+         ALTER TABLE api_errors ALTER COLUMN resolved_by TYPE TEXT; \
+         UPDATE api_errors SET resolved_by = repeat('b', 256) WHERE request_id = 'request-5'; \
+         UPDATE api_errors SET resolved_by = E'bo\\nb' WHERE request_id = 'request-10'; \
+         UPDATE api_errors SET resolution = repeat('r', 8193) WHERE request_id = 'request-15'; \
+         UPDATE api_errors SET resolved_by = ' ' WHERE request_id = 'request-20'; \
+         INSERT INTO error_aggregations (hour_bucket, total_errors) VALUES ('2500-01-01Z', 1); \
+         UPDATE pipeline_stages SET duration = -1 WHERE pipeline_id = 'pipeline-1'; \
+         UPDATE generation_pipelines SET progress = 40 WHERE id = 'pipeline-2'",
+    );
+    let id = |request: &str| {
+        layer.text(&format!(
+            "SELECT CAST(id AS TEXT) FROM api_errors WHERE request_id = '{request}'"
+        ))
+    };
+    let expected = [
+        format!("error {}: resolvedBy is \"bbb", id("request-5")),
+        format!("error {}: resolvedBy is \"bo", id("request-10")),
+        format!("error {}: resolution is \"rrr", id("request-15")),
+        "hour 2500-01-01T00:00:00.000000Z: it has not begun yet".to_owned(),
+        "run pipeline-1, stage \"mesh\": its duration is -1".to_owned(),
+    ];
+    each_kind(|kind| {
+        let database = target(kind);
+        let output = import(&database, &layer, &[]);
+        assert_eq!(output.status.code(), Some(65), "{output:?}");
+        assert_eq!(refused(&balance(&output)), json!([3, 1, 1]));
+        let said = String::from_utf8_lossy(&output.stderr);
+        for reason in &expected {
+            assert!(said.contains(reason), "{reason}: {said}");
+        }
+        assert_eq!(stored(&database), [37, 9]);
+        let progress = "SELECT CAST(progress AS BIGINT) FROM generation_pipelines \
+            WHERE id = 'pipeline-2'";
+        assert_eq!(number(&database, &database.schema, progress), 100);
+    });
+}
+
+#[test]
 fn what_the_database_refuses_is_found_among_the_rows_that_it_takes() {
     let layer = Layer::new();
     layer.fill(600, 200);
