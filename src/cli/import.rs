@@ -84,8 +84,23 @@ pub async fn run(
     if balance.is_complete() {
         return Ok(());
     }
-    let reasons = balance.reasons.iter().map(|reason| one_line(reason));
-    Err(Failure::Corrupt(reasons.collect::<Vec<_>>().join("\n")))
+    Err(Failure::Corrupt(refusals(&balance)))
+}
+
+/// Why rows were refused, a line each, and how many more were.
+fn refusals(balance: &Balance) -> String {
+    let reasons = balance.reasons.iter().map(|reason| one_line(reason).into());
+    let mut lines: Vec<String> = reasons.collect();
+    let untold = kinds(balance).map(|(name, count)| (name, count.untold()));
+    let more: Vec<String> = untold
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{name} {}", thousands(number(count))))
+        .collect();
+    if !more.is_empty() {
+        lines.push(format!("more are refused: {}", more.join(", ")));
+    }
+    lines.join("\n")
 }
 
 /// How far it has come.

@@ -16,7 +16,7 @@ use super::{
     BYTES_AT_ONCE, Balance, ImportError, ROWS_AT_ONCE, Source, Target, halving,
     hours::Rows,
     source::Table,
-    values::{instant, key},
+    values::{id_of, instant, key, unread},
 };
 
 /// A row of the source's `api_errors`.
@@ -134,7 +134,7 @@ pub(super) async fn import(
     while let Some(text) = texts.try_next().await? {
         let hour = seen.add(&text);
         let row = serde_json::from_str(&text)
-            .map_err(|error| format!("an error cannot be read: {error}"))
+            .map_err(|error| format!("error {}: {}", id_of(&text), unread(&error)))
             .and_then(|error: SourceError| {
                 error.into_row(now, |row| target.queue.fingerprint(row))
             });

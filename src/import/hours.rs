@@ -4,19 +4,25 @@
 //! What was taken under each label set, as the source names it, is remembered: its rows may be pruned
 //! there or here, and its errors folded into `__other__` here, before it is looked at again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use futures_util::TryStreamExt;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     commit::{CountedHour, Imported},
     domain::{Category, Dimensions, Hour, ImportKey, NameHasher, Severity, Timestamp},
-    store::UnlinkedErrors,
+    store::{AggregationDelta, InvalidField, UnlinkedErrors},
 };
 
 use super::{
-    Balance, ImportError, ROWS_AT_ONCE, Source, Target, halving, source::Table, values::instant,
+    Balance, ImportError, ROWS_AT_ONCE, Source, Target, halving,
+    source::Table,
+    values::{instant, unread},
 };
 
 /// The method of errors of which only a number is left.
@@ -51,6 +57,57 @@ impl Labels {
         }
         ImportKey::of(&name)
     }
+}
+
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&told(
+            &self.hour.start().to_string(),
+            &self.endpoint,
+            self.severity.as_str(),
+            self.category.as_str(),
+            self.external_service.as_deref(),
+        ))
+    }
+}
+
+/// A label set as reasons name it.
+fn told(
+    hour: &str,
+    endpoint: &str,
+    severity: &str,
+    category: &str,
+    external_service: Option<&str>,
+) -> String {
+    let endpoint = InvalidField::shown(endpoint);
+    let of = external_service.map(|service| format!(" of {}", InvalidField::shown(service)));
+    let of = of.unwrap_or_default();
+    format!("hour {hour}, {severity} {category} at {endpoint}{of}")
+}
+
+/// The label set that counts are stored under.
+fn told_of_counted(counts: &AggregationDelta) -> String {
+    let dimensions = &counts.dimensions;
+    told(
+        &counts.hour.start().to_string(),
+        &dimensions.endpoint,
+        dimensions.severity.as_str(),
+        dimensions.category.as_str(),
+        dimensions.external_service.as_deref(),
+    )
+}
+
+/// The labels of a row that cannot be read as a whole, as far as it has them.
+fn told_of(row: &str) -> String {
+    let row: Value = serde_json::from_str(row).unwrap_or_default();
+    let label = |name: &str| row[name].as_str();
+    told(
+        label("hour_bucket").unwrap_or("unknown"),
+        label("endpoint").unwrap_or_default(),
+        label("severity").unwrap_or(Severity::Error.as_str()),
+        label("category").unwrap_or(Category::Unknown.as_str()),
+        label("external_service"),
+    )
 }
 
 /// What a row of the source's `api_errors` says of the label set that counts it, even if the row
@@ -148,9 +205,10 @@ pub(super) async fn import(
     let mut texts = source.hours();
     while let Some(text) = texts.try_next().await? {
         let added = serde_json::from_str(&text)
-            .map_err(|error| format!("an hour cannot be read: {error}"))
+            .map_err(|error| unread(&error))
             .and_then(|hour| add(&mut hours, hour, now));
         if let Err(reason) = added {
+            let reason = format!("{}: {reason}", told_of(&text));
             balance.refuse(|balance| &mut balance.hours, reason);
         }
     }
@@ -161,7 +219,7 @@ pub(super) async fn import(
         if counted.errors <= seen.rows {
             continue;
         }
-        match counted_hour(key, labels, &counted, seen) {
+        match counted_hour(key, &labels, &counted, seen) {
             Ok(hour) => part.push(hour),
             Err(reason) => balance.refuse(|balance| &mut balance.hours, reason),
         }
@@ -183,18 +241,15 @@ fn add(
 ) -> Result<(), String> {
     let Some(at) = hour.hour_bucket else {
         let errors = hour.total_errors;
-        return Err(format!("an hour of {errors} errors has no hour_bucket"));
+        return Err(format!("it counts {errors} errors without an hour_bucket"));
     };
     let bucket = Hour::containing(at);
     if bucket.start() > now.plus_seconds(MAX_AHEAD_SECONDS) {
-        return Err(format!("hour {}: it has not begun yet", bucket.start()));
+        return Err("it has not begun yet".to_owned());
     }
     if hour.total_errors < 0 {
         let errors = hour.total_errors;
-        return Err(format!(
-            "hour {}: it counts {errors} errors",
-            bucket.start()
-        ));
+        return Err(format!("it counts {errors} errors"));
     }
     let labels = Labels {
         hour: bucket,
@@ -218,10 +273,7 @@ fn add(
     counted.errors = counted
         .errors
         .checked_add(hour.total_errors)
-        .ok_or_else(|| {
-            let start = bucket.start();
-            format!("hour {start}: its rows count more errors than can be counted")
-        })?;
+        .ok_or("its rows count more errors than can be counted")?;
     counted.first = counted.first.min(first);
     counted.last = counted.last.max(last);
     Ok(())
@@ -230,23 +282,23 @@ fn add(
 /// What the source counts under a label set, or why it cannot be counted here.
 fn counted_hour(
     key: ImportKey,
-    labels: Labels,
+    labels: &Labels,
     counted: &Counted,
     seen: Seen,
 ) -> Result<CountedHour, String> {
     let endpoint = match &*labels.endpoint {
-        "" => "(unknown)".to_owned(),
-        _ => labels.endpoint,
+        "" => "(unknown)",
+        endpoint => endpoint,
     };
     let unlinked = UnlinkedErrors {
         dimensions: Dimensions {
             service_name: SERVICE.to_owned(),
             environment: String::new(),
-            endpoint,
+            endpoint: endpoint.to_owned(),
             method: METHOD.to_owned(),
             severity: labels.severity,
             category: labels.category,
-            external_service: labels.external_service,
+            external_service: labels.external_service.clone(),
             status_code: None,
         },
         errors: counted.errors,
@@ -255,7 +307,7 @@ fn counted_hour(
     };
     let counts = unlinked.into_delta().map_err(|invalid| {
         let sentences: Vec<String> = invalid.iter().map(ToString::to_string).collect();
-        format!("hour {}: {}", labels.hour.start(), sentences.join("; "))
+        format!("{labels}: {}", sentences.join("; "))
     })?;
     Ok(CountedHour {
         key,
@@ -270,7 +322,7 @@ async fn write(
     hours: Vec<CountedHour>,
     balance: &mut Balance,
 ) -> Result<(), ImportError> {
-    let starts: Vec<Timestamp> = hours.iter().map(|it| it.counts.hour.start()).collect();
+    let names: Vec<String> = hours.iter().map(|it| told_of_counted(&it.counts)).collect();
     let written = halving(hours, async |hours| {
         let part = Imported {
             hours,
@@ -278,12 +330,12 @@ async fn write(
         };
         Ok(target.queue.import(part).await?.hours)
     });
-    for (start, is_new) in starts.into_iter().zip(written.await?) {
+    for (name, is_new) in names.into_iter().zip(written.await?) {
         match is_new {
             Ok(Some(is_new)) => balance.hours.add(is_new),
             Ok(None) => {}
             Err(refused) => {
-                let reason = format!("hour {start}: {refused}");
+                let reason = format!("{name}: {refused}");
                 balance.refuse(|balance| &mut balance.hours, reason);
             }
         }
@@ -324,8 +376,6 @@ mod tests {
             (later, 1, "it has not begun yet"),
         ] {
             let refused = add(&mut hours, hour(at, errors), now).unwrap_err();
-            let named = format!("hour {}", at.trim_end_matches('Z'));
-            assert!(refused.starts_with(&named), "{refused}");
             assert!(refused.contains(reason), "{refused}");
         }
         let counted: Vec<i64> = hours.values().map(|counted| counted.errors).collect();

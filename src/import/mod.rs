@@ -31,8 +31,8 @@ const ROWS_AT_ONCE: usize = 250;
 /// Bytes of the source's rows that are written at once, unless one row has more.
 const BYTES_AT_ONCE: usize = 2 * 1024 * 1024;
 
-/// Reasons that are told of rows that cannot be taken.
-const MAX_REASONS: usize = 10;
+/// Reasons that are told of each kind's rows that cannot be taken.
+const MAX_REASONS: u64 = 10;
 
 /// Where it all goes.
 pub struct Target {
@@ -109,6 +109,12 @@ impl Count {
             self.there_already += 1;
         }
     }
+
+    /// How many were refused beside those whose reasons are told.
+    #[must_use]
+    pub fn untold(&self) -> u64 {
+        self.refused.saturating_sub(MAX_REASONS)
+    }
 }
 
 /// What became of everything.
@@ -121,7 +127,7 @@ pub struct Balance {
     pub hours: Count,
     /// Rows of `generation_pipelines`, each with its stages.
     pub pipelines: Count,
-    /// Why rows were refused; the first of them.
+    /// Why rows were refused; the first of each kind.
     pub reasons: Vec<String>,
     /// Tables that the source does not have.
     pub missing_tables: Vec<&'static str>,
@@ -141,7 +147,7 @@ impl Balance {
         let of_kind = count(self);
         of_kind.found += 1;
         of_kind.refused += 1;
-        if self.reasons.len() < MAX_REASONS {
+        if of_kind.untold() == 0 {
             self.reasons.push(reason);
         }
     }
@@ -205,7 +211,10 @@ async fn halving<T: Clone, A>(
         match write(part.clone()).await {
             Ok(written) => answers.extend(written.into_iter().map(Ok)),
             Err(error) => {
-                let reason = error.refusal().map(str::to_owned).ok_or(error)?;
+                let reason = error
+                    .refusal()
+                    .map(|reason| format!("the database refuses it: {reason}"))
+                    .ok_or(error)?;
                 if part.len() == 1 {
                     answers.push(Err(reason));
                 } else {
@@ -232,7 +241,7 @@ mod tests {
         };
         let answers = halving((0..100).collect(), write).await.unwrap();
         let expected = (0..100).map(|item| match item % 7 {
-            3 => Err("a seventh".to_owned()),
+            3 => Err("the database refuses it: a seventh".to_owned()),
             _ => Ok(item),
         });
         assert_eq!(answers, expected.collect::<Vec<_>>());

@@ -15,7 +15,7 @@ use crate::{
 use super::{
     BYTES_AT_ONCE, Balance, ImportError, ROWS_AT_ONCE, Source, Target, halving,
     source::Table,
-    values::{instant, key},
+    values::{id_of, instant, key, unread},
 };
 
 /// A row of the source's `generation_pipelines`.
@@ -197,7 +197,7 @@ pub(super) async fn import(
     let (mut runs, mut rows, mut bytes) = (Vec::new(), 0, 0);
     while let Some(text) = texts.try_next().await? {
         let run = serde_json::from_str(&text)
-            .map_err(|error| format!("a run cannot be read: {error}"))
+            .map_err(|error| format!("run {}: {}", id_of(&text), unread(&error)))
             .and_then(SourcePipeline::into_run);
         match run {
             Ok(run) => {

@@ -16,6 +16,24 @@ pub(super) fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
     }
 }
 
+/// The id of a row that cannot be read as a whole, as far as it has one.
+pub(super) fn id_of(row: &str) -> String {
+    let row: Value = serde_json::from_str(row).unwrap_or_default();
+    match &row["id"] {
+        Value::String(id) => id.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Why a row cannot be read, without where: the row's JSON is nothing that its owner ever saw.
+pub(super) fn unread(error: &serde_json::Error) -> String {
+    let error = error.to_string();
+    let why = error
+        .rsplit_once(" at line ")
+        .map_or(&*error, |(why, _)| why);
+    format!("it cannot be read: {why}")
+}
+
 /// An instant: with a time zone, or in UTC without one.
 pub(super) fn instant<'de, D: Deserializer<'de>>(
     deserializer: D,

@@ -289,7 +289,7 @@ impl Writer {
     ) -> Result<Outcome, StoreError> {
         let work = &item.work;
         let Work::Telemetry(findings) = work else {
-            return Ok(Outcome::Refused(source.to_string()));
+            return Ok(Outcome::Refused(refusal(&source)));
         };
         let mut refused = HashSet::new();
         let all = Refusable::all(findings);
@@ -297,7 +297,7 @@ impl Writer {
         match self.attempt(&[work], &everything, Purpose::Trial).await {
             Ok(_) => {}
             // It is in neither.
-            Err(StoreError::Refused { .. }) => return Ok(Outcome::Refused(source.to_string())),
+            Err(StoreError::Refused { .. }) => return Ok(Outcome::Refused(refusal(&source))),
             Err(error) if is_fatal(&error) => return Err(error),
             Err(error) => return Ok(Outcome::Unavailable(error.to_string())),
         }
@@ -326,7 +326,7 @@ impl Writer {
                 .pop()
                 .unwrap_or_else(|| Outcome::Unavailable(source.to_string()))),
             Err(error) if is_fatal(&error) => Err(error),
-            Err(StoreError::Refused { source, .. }) => Ok(Outcome::Refused(source.to_string())),
+            Err(StoreError::Refused { source, .. }) => Ok(Outcome::Refused(refusal(&source))),
             Err(error) => Ok(Outcome::Unavailable(error.to_string())),
         }
     }
@@ -462,6 +462,14 @@ fn answer_all(group: Vec<Item>, outcome: &Outcome) {
 }
 
 /// After these the process must end: its handle of the file is not to be trusted.
+/// Why the database refuses something, in its own words.
+fn refusal(source: &sqlx::Error) -> String {
+    match source.as_database_error() {
+        Some(refused) => refused.message().to_owned(),
+        None => source.to_string(),
+    }
+}
+
 fn is_fatal(error: &StoreError) -> bool {
     matches!(
         error,

@@ -115,11 +115,14 @@ impl Layer {
     }
 
     pub fn text(&self, sql: &str) -> String {
-        let found = block_on(async {
+        self.texts(sql).swap_remove(0)
+    }
+
+    pub fn texts(&self, sql: &str) -> Vec<String> {
+        block_on(async {
             let mut layer = Checker::open(&self.0.url, "public").await;
             layer.texts(sql).await
-        });
-        found.into_iter().next().unwrap()
+        })
     }
 
     pub fn number(&self, sql: &'static str) -> i64 {

@@ -60,8 +60,8 @@ fn rows_that_cannot_be_taken_are_told_and_the_others_are_there() {
         let said = String::from_utf8_lossy(&output.stderr);
         for reason in [
             "errorMessage is \" \"",
-            "an hour of 5 errors has no hour_bucket",
-            "hour 2026-02-01T00:00:00.000000Z: it counts -5 errors",
+            "hour unknown, error unknown at \"\": it counts 5 errors without an hour_bucket",
+            "hour 2026-02-01T00:00:00+00:00, error unknown at \"/less\": it counts -5 errors",
             "run pipeline-3: it has two stages \"mesh\"",
             "run pipeline-4: its progress is 120",
         ] {
@@ -112,7 +112,7 @@ fn what_the_api_would_refuse_is_refused_and_completed_runs_are_at_100() {
         format!("error {}: resolvedBy is \"bbb", id("request-5")),
         format!("error {}: resolvedBy is \"bo", id("request-10")),
         format!("error {}: resolution is \"rrr", id("request-15")),
-        "hour 2500-01-01T00:00:00.000000Z: it has not begun yet".to_owned(),
+        "hour 2500-01-01T00:00:00+00:00, error unknown at \"\": it has not begun yet".to_owned(),
         "run pipeline-1, stage \"mesh\": its duration is -1".to_owned(),
     ];
     each_kind(|kind| {
@@ -139,6 +139,9 @@ fn what_the_database_refuses_is_found_among_the_rows_that_it_takes() {
         "ALTER TABLE generation_pipelines ALTER COLUMN current_stage TYPE TEXT; \
          UPDATE generation_pipelines SET current_stage = repeat('x', 101) WHERE id = 'pipeline-77'",
     );
+    let named = layer.texts(
+        "SELECT CAST(id AS TEXT) FROM api_errors WHERE request_id IN ('request-3', 'request-401')",
+    );
     each_kind(|kind| {
         let database = target(kind);
         redspan(&database, &["migrate", "up"], &[]);
@@ -151,27 +154,95 @@ fn what_the_database_refuses_is_found_among_the_rows_that_it_takes() {
                      BEGIN SELECT RAISE(ABORT, 'not this one'); END; \
                      CREATE TRIGGER no_hours BEFORE INSERT ON error_aggregations \
                      WHEN new.method = 'UNKNOWN' AND new.unlinked_errors = 7 \
-                     AND new.severity = 'critical' BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+                     AND new.severity = 'warning' BEGIN SELECT RAISE(ABORT, 'not this one'); END"
                 }
                 Kind::Postgres => {
                     "ALTER TABLE redspan.api_errors ADD CONSTRAINT not_this_one \
                      CHECK (request_id NOT IN ('request-3', 'request-401')); \
                      ALTER TABLE redspan.error_aggregations ADD CONSTRAINT not_this_one \
-                     CHECK (method <> 'UNKNOWN' OR severity <> 'critical')"
+                     CHECK (method <> 'UNKNOWN' OR severity <> 'warning')"
                 }
             },
         );
         let output = import(&database, &layer, &[]);
         assert_eq!(output.status.code(), Some(65), "{output:?}");
+        let balance = balance(&output);
         let hours = layer.number(
             "SELECT COUNT(*) FROM error_aggregations \
-             WHERE endpoint = '/orders/7' AND severity = 'critical'",
+             WHERE endpoint = '/orders/7' AND severity = 'warning'",
         );
-        assert_eq!(refused(&balance(&output)), json!([2, hours, 1]));
+        assert!(hours > 0);
+        assert_eq!(refused(&balance), json!([2, hours, 1]));
         assert_eq!(stored(&database), [598, 199]);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("run pipeline-77: "), "{said}");
+        let reasons = balance["reasons"].as_array().unwrap();
+        for reason in reasons {
+            let reason = reason.as_str().unwrap();
+            let (name, why) = reason.split_once(": the database refuses it: ").unwrap();
+            let is_named = match name.split_once(' ').unwrap() {
+                ("error", id) => named.iter().any(|named| named == id),
+                ("hour", labels) => {
+                    labels.contains(":00:00.000000Z, warning ")
+                        && labels.ends_with(" at \"/orders/7\"")
+                }
+                (_, id) => id == "pipeline-77",
+            };
+            assert!(is_named, "{reason}");
+            assert!(!why.contains("database"), "{reason}");
+        }
         assert_verified(&database);
+    });
+}
+
+#[test]
+fn the_first_ten_of_each_kind_are_told_by_their_names_and_the_rest_counted() {
+    let layer = Layer::new();
+    layer.fill(40, 15);
+    layer.execute(
+        "ALTER TABLE api_errors ALTER COLUMN endpoint DROP NOT NULL; \
+         UPDATE api_errors SET endpoint = NULL WHERE request_id <= 'request-19'; \
+         ALTER TABLE generation_pipelines ALTER COLUMN status TYPE TEXT; \
+         UPDATE generation_pipelines SET status = 'lost' WHERE id <> 'pipeline-3'; \
+         ALTER TABLE error_aggregations ALTER COLUMN severity TYPE TEXT; \
+         INSERT INTO error_aggregations (hour_bucket, endpoint, severity, category, \
+             external_service, total_errors) \
+         SELECT '2026-02-01Z', '/' || n, 'loud', 'network', 'bank', 1 FROM generate_series(1, 11) AS n",
+    );
+    let unread = layer.number("SELECT COUNT(*) FROM api_errors WHERE endpoint IS NULL");
+    let named = layer.texts("SELECT CAST(id AS TEXT) FROM api_errors WHERE endpoint IS NULL");
+    each_kind(|kind| {
+        let output = import(&target(kind), &layer, &[]);
+        assert_eq!(output.status.code(), Some(65), "{output:?}");
+        let balance = balance(&output);
+        assert_eq!(refused(&balance), json!([unread, 11, 14]));
+        let reasons = balance["reasons"].as_array().unwrap();
+        let reasons: Vec<&str> = reasons.iter().map(|it| it.as_str().unwrap()).collect();
+        assert_eq!(reasons.len(), 30, "{reasons:?}");
+        for reason in &reasons[..10] {
+            let name = reason.split(": it cannot be read: ").next().unwrap();
+            let id = name.strip_prefix("error ").unwrap();
+            assert!(named.iter().any(|named| named == id), "{reason}");
+        }
+        for reason in &reasons[10..20] {
+            let name = "hour 2026-02-01T00:00:00+00:00, loud network at \"/";
+            assert!(reason.starts_with(name), "{reason}");
+            assert!(
+                reason.contains("\" of \"bank\": it cannot be read: "),
+                "{reason}"
+            );
+        }
+        for reason in &reasons[20..] {
+            assert!(reason.starts_with("run pipeline-"), "{reason}");
+            assert!(
+                reason.contains(": it cannot be read: unknown variant `lost`"),
+                "{reason}"
+            );
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = format!(
+            "redspan: more are refused: errors {}, hours without rows 1, pipelines 4\n",
+            unread - 10
+        );
+        assert!(said.ends_with(&last), "{said}");
     });
 }
 
