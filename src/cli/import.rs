@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     app, clock,
-    config::Config,
+    config::{Config, DatabaseUrl},
     failure::Failure,
     import::{self, Balance, Count, ImportError, Source},
 };
@@ -48,20 +48,11 @@ pub async fn run(
     color: ColorChoice,
     actor: &str,
 ) -> Result<(), Failure> {
-    let mut source = Source::open(&arguments.from)
+    let from = DatabaseUrl::of_server(&arguments.from)
+        .map_err(|expected| Failure::Usage(format!("--from must be {expected}.")))?;
+    let mut source = Source::open(from.expose(), config.database.connect_timeout)
         .await
-        .map_err(|error| match error {
-            ImportError::Source(error) => {
-                // What the driver says may repeat the URL, and so the password.
-                tracing::debug!(%error, "the source cannot be opened");
-                Failure::Unreachable(
-                    "--from cannot be reached: is it a URL like \
-                     postgres://user:password@host/database, and does the server run?"
-                        .to_owned(),
-                )
-            }
-            error => Failure::Usage(error.to_string()),
-        })?;
+        .map_err(|error| failure(&error))?;
     let imported = app::with_target(config, actor, async |target| {
         let mut line = Progress::new();
         let done = import::run(&mut source, target, clock::now(), |balance| {
@@ -144,6 +135,16 @@ fn number(count: u64) -> i64 {
 }
 
 fn failure(error: &ImportError) -> Failure {
-    // What the source or the target says of itself.
-    Failure::Unreachable(format!("{error}; run it again: it goes on where it ended"))
+    match error {
+        ImportError::Unreachable(_) => Failure::Unreachable(error.to_string()),
+        ImportError::Url(_)
+        | ImportError::ShutOut(_)
+        | ImportError::NoTables
+        | ImportError::OwnTables { .. }
+        | ImportError::Unreadable { .. } => Failure::Usage(error.to_string()),
+        // What the source or the target says of itself.
+        ImportError::Source(_) | ImportError::Write(_) | ImportError::Repository(_) => {
+            Failure::Unreachable(format!("{error}; run it again: it goes on where it ended"))
+        }
+    }
 }

@@ -42,6 +42,21 @@ impl DatabaseUrl {
         &self.0
     }
 
+    /// The URL of a PostgreSQL server, checked as the setting is; otherwise the end of a sentence
+    /// that begins with what it was given as and "must be".
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn of_server(text: &str) -> Result<Self, String> {
+        if server(text).is_none() {
+            return Err(
+                "the URL of a PostgreSQL database: postgresql://USER:PASSWORD@HOST/DATABASE"
+                    .to_owned(),
+            );
+        }
+        Self::parse(text)
+    }
+
     /// Whether it is a file of this machine.
     #[must_use]
     pub fn is_sqlite(&self) -> bool {
@@ -78,14 +93,21 @@ impl Value for DatabaseUrl {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let rest = |scheme| text.strip_prefix(scheme).filter(|rest| !rest.is_empty());
-        if let Some(rest) = rest("postgresql://").or_else(|| rest("postgres://")) {
+        if let Some(rest) = server(text) {
             check_server(rest)?;
-        } else if rest("sqlite:").is_none() {
+        } else if text.strip_prefix("sqlite:").is_none_or(str::is_empty) {
             return Err("sqlite://FILE or postgresql://USER:PASSWORD@HOST/DATABASE".to_owned());
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// What follows the scheme of PostgreSQL.
+fn server(text: &str) -> Option<&str> {
+    ["postgresql://", "postgres://"]
+        .into_iter()
+        .find_map(|scheme| text.strip_prefix(scheme))
+        .filter(|rest| !rest.is_empty())
 }
 
 /// Checks what follows `postgresql://`; otherwise the end of a sentence, see [`Value::parse`].

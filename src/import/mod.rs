@@ -22,6 +22,7 @@ use crate::{
     store::{
         GenerationPipelineRepository, RepositoryError, WriteError,
         edit::{Editor, ImportStep, NoteImport},
+        postgres::reach::{advice, is_wrong_setting},
     },
 };
 
@@ -47,9 +48,18 @@ pub struct Target {
 /// Why it ended before it was done. What was written stays; run again, it goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The source.
+    /// The URL is none.
+    #[error("--from cannot be read: {0}")]
+    Url(#[source] sqlx::Error),
+    /// The source does not answer.
+    #[error("--from cannot be reached: {}", advice(.0))]
+    Unreachable(#[source] sqlx::Error),
+    /// The source does not let its reader in, or not read.
+    #[error("--from does not let redspan read: {}", advice(.0))]
+    ShutOut(#[source] sqlx::Error),
+    /// The source ended.
     #[error("the source: {0}")]
-    Source(#[from] sqlx::Error),
+    Source(#[source] sqlx::Error),
     /// There is nothing to take over.
     #[error(
         "--from has none of the tables api_errors, error_aggregations and generation_pipelines: \
@@ -67,6 +77,17 @@ pub enum ImportError {
         /// Where.
         schema: String,
     },
+    /// The source's tables may not be read.
+    #[error(
+        "--from connects as {role}, who may not read {tables}: let their owner run `GRANT SELECT \
+         ON {tables} TO {role}`"
+    )]
+    Unreadable {
+        /// Who was let in.
+        role: String,
+        /// All of them.
+        tables: String,
+    },
     /// The target does not take it.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -75,7 +96,25 @@ pub enum ImportError {
     Repository(#[from] RepositoryError),
 }
 
+impl From<sqlx::Error> for ImportError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_wrong_setting(&error) {
+            Self::ShutOut(error)
+        } else {
+            Self::Source(error)
+        }
+    }
+}
+
 impl ImportError {
+    /// Why there is no connection to the source.
+    fn unopened(error: sqlx::Error) -> Self {
+        match Self::from(error) {
+            Self::Source(error) => Self::Unreachable(error),
+            shut_out => shut_out,
+        }
+    }
+
     /// What the target says of a value that it refuses, for good.
     fn refusal(&self) -> Option<&str> {
         match self {

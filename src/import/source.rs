@@ -1,12 +1,15 @@
 //! The hand-written layer's database, in one state, row by row. Each row comes as JSON, which makes
 //! nothing of the types that the layer chose for its columns.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, io, str::FromStr, time::Duration};
 
 use futures_util::stream::BoxStream;
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
-use crate::{domain::NameHasher, store::without_secrets};
+use crate::{
+    domain::NameHasher,
+    store::{postgres::reach::with_place, without_secrets},
+};
 
 use super::ImportError;
 
@@ -46,11 +49,19 @@ impl Source {
     /// moment.
     ///
     /// # Errors
-    /// When the server cannot be reached, or has no tables of a layer.
-    pub async fn open(url: &str) -> Result<Self, ImportError> {
+    /// When the server cannot be reached in time, or has no tables of a layer that may be read.
+    pub async fn open(url: &str, connect_timeout: Duration) -> Result<Self, ImportError> {
         // Its statements last as long as the import, and none of them is slow for that.
-        let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
-        let mut connection = options.connect().await?;
+        let options = PgConnectOptions::from_str(url)
+            .map_err(ImportError::Url)?
+            .disable_statement_logging();
+        let mut connection = tokio::time::timeout(connect_timeout, options.connect())
+            .await
+            .unwrap_or_else(|_| {
+                let late = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+                Err(sqlx::Error::Io(late))
+            })
+            .map_err(|error| ImportError::unopened(with_place(error, &options)))?;
         // Whatever limit the role has: reading takes as long as writing does.
         connection
             .execute(
@@ -61,13 +72,24 @@ impl Source {
             )
             .await?;
         let mut tables = BTreeMap::new();
+        let (mut unreadable, mut reader) = (Vec::new(), String::new());
         for table in Table::ALL {
-            if let Some(schema) = find(&mut connection, table).await? {
-                tables.insert(table, schema);
+            if let Some(found) = find(&mut connection, table).await? {
+                tables.insert(table, found.schema_id);
+                if !found.is_readable {
+                    unreadable.push(found.name);
+                }
+                reader = found.role;
             }
         }
         if tables.keys().all(|table| *table == Table::Stages) {
             return Err(ImportError::NoTables);
+        }
+        if !unreadable.is_empty() {
+            return Err(ImportError::Unreadable {
+                role: reader,
+                tables: unreadable.join(", "),
+            });
         }
         Ok(Self {
             connection,
@@ -145,26 +167,44 @@ impl Source {
     }
 }
 
-/// The number of the schema that has the table. Its name has no schema, so whatever comes first in
-/// the search path is found: for a role with redspan's name that is redspan's own.
-async fn find(connection: &mut PgConnection, table: Table) -> Result<Option<i64>, ImportError> {
-    const SQL: &str = "SELECT CAST(namespaces.oid AS BIGINT), CAST(namespaces.nspname AS TEXT), \
+/// A table of the layer. Names are quoted where they need it.
+#[derive(sqlx::FromRow)]
+struct Found {
+    /// The number of its schema.
+    schema_id: i64,
+    schema: String,
+    /// Its name, after that of its schema.
+    name: String,
+    /// Whether redspan's own tables are in its schema.
+    is_own: bool,
+    /// Who asks.
+    role: String,
+    is_readable: bool,
+}
+
+/// Looks for the table. Its name has no schema, so whatever comes first in the search path is
+/// found: for a role with redspan's name that is redspan's own.
+async fn find(connection: &mut PgConnection, table: Table) -> Result<Option<Found>, ImportError> {
+    const SQL: &str = "SELECT CAST(namespaces.oid AS BIGINT) AS schema_id, \
+            CAST(namespaces.nspname AS TEXT) AS schema, \
+            quote_ident(namespaces.nspname) || '.' || quote_ident(tables.relname) AS name, \
             EXISTS (SELECT 1 FROM pg_class \
-                WHERE relnamespace = namespaces.oid AND relname = 'request_ledger') \
+                WHERE relnamespace = namespaces.oid AND relname = 'request_ledger') AS is_own, \
+            quote_ident(current_user) AS role, \
+            has_table_privilege(tables.oid, 'SELECT') AS is_readable \
         FROM pg_class AS tables \
         JOIN pg_namespace AS namespaces ON namespaces.oid = tables.relnamespace \
         WHERE tables.oid = to_regclass($1)";
-    let found: Option<(i64, String, bool)> = sqlx::query_as(SQL)
+    let found: Option<Found> = sqlx::query_as(SQL)
         .bind(table.name())
         .fetch_optional(connection)
         .await?;
     match found {
-        None => Ok(None),
-        Some((schema, _, false)) => Ok(Some(schema)),
-        Some((_, schema, true)) => Err(ImportError::OwnTables {
+        Some(Found { is_own, schema, .. }) if is_own => Err(ImportError::OwnTables {
             table: table.name(),
             schema,
         }),
+        found => Ok(found),
     }
 }
 

@@ -142,6 +142,20 @@ fn a_database_that_is_not_there_is_named_without_its_password() {
 }
 
 #[test]
+fn a_server_without_the_database_says_what_to_do() {
+    let database = Database::new(Kind::Postgres);
+    let elsewhere = database.url.replace("/test_", "/nowhere_");
+    let (code, _, stderr) = redspan(&["errors", "list"], &[("REDSPAN_DATABASE_URL", &elsewhere)]);
+    assert_eq!(code, 64, "{stderr}");
+    for words in [
+        "redspan: the database refuses what redspan needs (connect): database \"nowhere_",
+        "\" does not exist: create it, or name another in the URL\n",
+    ] {
+        assert!(stderr.contains(words), "{stderr}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_64_and_help_is_0() {
     assert_eq!(redspan(&["frobnicate"], &[]).0, 64);
     assert_eq!(redspan(&["--http-listen"], &[]).0, 64);

@@ -183,6 +183,11 @@ impl Server {
             .arg(self.folder.join("data")));
     }
 
+    /// Lets in whom these lines of `pg_hba.conf` let in, when it begins again.
+    pub fn let_in(&self, lines: &str) {
+        fs::write(self.folder.join("data/pg_hba.conf"), lines).unwrap();
+    }
+
     /// What the server logged, each line after the database and the session.
     pub fn log(&self) -> String {
         // Whatever bytes a test logs.

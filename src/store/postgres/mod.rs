@@ -4,6 +4,7 @@
 mod ingest;
 pub(super) mod migrate;
 mod open;
+pub(crate) mod reach;
 
 use std::time::Duration;
 

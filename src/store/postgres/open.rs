@@ -7,7 +7,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{Access, PostgresStore, Use, migrate};
+use super::{
+    Access, PostgresStore, Use, migrate,
+    reach::{advice, is_wrong_setting, with_place},
+};
 use crate::store::{
     DatabaseSettings, SqlReader, StoreError,
     connect::{USER_KEY, new_user_key, parse_user_key},
@@ -104,31 +107,18 @@ impl Access {
             PgConnection::connect_with(options),
         )
         .await
-        .map_err(|error| self.with_place(error))
-    }
-
-    /// What the network says, with the server that it speaks of.
-    fn with_place(&self, error: StoreError) -> StoreError {
-        match error {
+        .map_err(|error| match error {
             StoreError::Unavailable {
                 during,
-                source: sqlx::Error::Io(source),
+                source,
                 connection_lost,
-            } => {
-                let place = match self.options.get_socket() {
-                    Some(folder) => folder.display().to_string(),
-                    None => self.options.get_host().to_owned(),
-                };
-                let port = self.options.get_port();
-                let text = format!("{place}, port {port}: {source}");
-                StoreError::Unavailable {
-                    during,
-                    source: sqlx::Error::Io(std::io::Error::new(source.kind(), text)),
-                    connection_lost,
-                }
-            }
+            } => StoreError::Unavailable {
+                during,
+                source: with_place(source, options),
+                connection_lost,
+            },
             error => error,
-        }
+        })
     }
 }
 
@@ -214,12 +204,27 @@ async fn check_connection(connection: &mut PgConnection, schema: &str) -> Result
     surroundings.check_server()?;
     match surroundings.schema.as_deref() {
         Some(current) if current == schema => Ok(()),
+        _ if !is_there(connection, schema).await? => Err(refused(format!(
+            "the database has no schema {schema} yet: run `redspan migrate up`, which makes it"
+        ))),
         current => Err(refused(format!(
             "connections lead to the schema {:?} and not to {schema:?}: run `redspan migrate up`, \
              and make a pooler forget its connections; one role serves one ledger",
             current.unwrap_or("none")
         ))),
     }
+}
+
+/// Whether the database has the schema, wherever the connection leads.
+async fn is_there(connection: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let is_there = sqlx::query_scalar("SELECT to_regnamespace($1) IS NOT NULL")
+        .bind(schema)
+        .persistent(false)
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(is_there)
 }
 
 /// Where the connection leads, whatever schema that is.
@@ -338,19 +343,12 @@ pub(super) fn at_open(error: StoreError) -> StoreError {
     match error {
         StoreError::Unavailable { during, source, .. } if is_wrong_setting(&source) => {
             StoreError::Configuration(format!(
-                "the database refuses what redspan needs ({during}): {source}"
+                "the database refuses what redspan needs ({during}): {}",
+                advice(&source)
             ))
         }
         error => error,
     }
-}
-
-/// Authorization (28), a database that is not there (3D), and privileges (42501).
-fn is_wrong_setting(source: &sqlx::Error) -> bool {
-    source
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code.starts_with("28") || code.starts_with("3D") || code == "42501")
 }
 
 /// A name that needs no quotes and is no other in another case.

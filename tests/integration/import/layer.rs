@@ -87,6 +87,13 @@ impl Layer {
         self.number("SELECT CAST(SUM(total_errors) AS BIGINT) FROM error_aggregations")
     }
 
+    /// Goes on as this role.
+    pub fn connect_as(&mut self, role: &str) {
+        let (_, place) = self.0.url.split_once('@').unwrap();
+        let role = role.replace(' ', "%20");
+        self.0.url = format!("postgres://{role}@{place}");
+    }
+
     /// Moves its database to another name.
     pub fn rename(&mut self) {
         self.administer(&|from, to| format!("ALTER DATABASE {from} RENAME TO {to}"));

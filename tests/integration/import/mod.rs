@@ -5,6 +5,7 @@ mod again;
 mod killed;
 pub mod layer;
 mod refused;
+mod unopened;
 
 use std::{
     collections::BTreeSet,

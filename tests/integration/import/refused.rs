@@ -306,7 +306,10 @@ fn a_schema_that_others_may_use_is_not_migrated_by_an_import() {
     let output = import(&database, &layer, &[]);
     assert_eq!(output.status.code(), Some(64), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("run `redspan migrate up`"), "{said}");
+    assert_eq!(
+        said,
+        "redspan: the database has no schema redspan yet: run `redspan migrate up`, which makes it\n"
+    );
     let schemas = "SELECT COUNT(*) FROM pg_namespace WHERE nspname = 'redspan'";
     assert_eq!(number(&database, "public", schemas), 0);
 }

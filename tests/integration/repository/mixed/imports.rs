@@ -1,6 +1,6 @@
 //! What a hand-written layer kept, taken over more than once while it goes on.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 use redspan::{
@@ -83,7 +83,9 @@ impl Played {
             .await
             .unwrap();
         layer.close().await.unwrap();
-        let mut source = Source::open(LAYER.url()).await.unwrap();
+        let mut source = Source::open(LAYER.url(), Duration::from_secs(20))
+            .await
+            .unwrap();
         let target = Target {
             queue: self.world.queue.clone(),
             pipelines: self.world.pipelines(),
