@@ -207,11 +207,25 @@ export interface PipelineFilter {
 export interface PipelineStatistics {
   total: number;
   byStatus: Partial<Record<PipelineStatus, number>>;
+  /** Not finished, and silent for an hour. */
+  stuck: number;
   averageDurationSeconds: number | null;
   p50DurationSeconds: number | null;
   p95DurationSeconds: number | null;
   /** In percent; null when none is completed or failed. */
   successRate: number | null;
+  /** Those that failed most often first; of a week, unless `from` says since when. */
+  byStage: StageStatistics[];
+}
+
+export interface StageStatistics {
+  stageName: string;
+  completed: number;
+  failed: number;
+  skipped: number;
+  unfinished: number;
+  p50DurationSeconds: number | null;
+  p95DurationSeconds: number | null;
 }
 
 /** Errors, the hours in which they are counted, and the groups that they belong to. */

@@ -108,7 +108,8 @@ async fn follow_a_run(pipelines: &GenerationPipelineRepository) -> Result<(), Bo
         let nothing = PipelineFailure::default();
         pipelines.update_status(id, status, nothing).await?;
     }
-    let figures = pipelines.get_statistics(&PipelineFilter::default()).await?;
+    let all = PipelineFilter::default();
+    let figures = pipelines.get_statistics(&all, clock::now()).await?.runs;
     println!(
         "runs: {}, success rate: {} %",
         figures.total,

@@ -47,6 +47,16 @@ impl Period {
         Ok(range)
     }
 
+    /// The same, which begins so many seconds before its end unless it has a beginning.
+    pub(super) fn reaching_back(&self, seconds: i64, now: Timestamp) -> Self {
+        let begins = self.to.unwrap_or(now).plus_seconds(-seconds);
+        Self {
+            since: self.since,
+            from: self.from(now).or(Some(begins)),
+            to: self.to,
+        }
+    }
+
     /// The first instant of it.
     pub(super) fn from(&self, now: Timestamp) -> Option<Timestamp> {
         let since = self.since.map(|seconds| now.plus_seconds(-seconds));

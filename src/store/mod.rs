@@ -37,8 +37,9 @@ pub use imported::ImportedHour;
 pub use new_error::{InvalidField, NewApiError};
 pub use object::Object;
 pub use pipelines::{
-    Created, GenerationPipelineRepository, NewPipeline, NewStage, Patch, PipelineFailure,
-    PipelineFilter, PipelinePatch, PipelineReader, PipelineStatistics, StagePatch,
+    Created, GenerationPipelineRepository, GroupedRuns, NewPipeline, NewStage, Patch,
+    PipelineFailure, PipelineFilter, PipelinePatch, PipelineReader, PipelineStatistics,
+    RunStatistics, RunsBy, StagePatch, StageStatistics,
 };
 pub use reader::{AuditRecord, Dialect, ReadsSql, RequestHour, SqlReader};
 

@@ -379,7 +379,7 @@ pub(super) async fn cleanup(
     Ok(Json(DeletedPipelines { deleted }))
 }
 
-/// Figures over the runs that match, at most two seconds old.
+/// Figures over the runs that match and over their stages, at most two seconds old.
 #[utoipa::path(
     get, path = "/api/v1/pipelines/stats", tag = "pipelines", params(PipelineFilter),
     responses((status = 200, description = "The figures.", body = PipelineStatistics)),
@@ -389,7 +389,8 @@ pub(super) async fn stats(
     address: Uri,
     Asked(filter): Asked<PipelineFilter>,
 ) -> Result<Response, Problem> {
-    let ask = async { Ok(state.api.pipelines.get_statistics(&filter).await?) };
+    let pipelines = &state.api.pipelines;
+    let ask = async { Ok(pipelines.get_statistics(&filter, clock::now()).await?) };
     state.api.kept(&address, ask).await
 }
 

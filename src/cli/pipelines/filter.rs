@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Which runs; everything that is given must hold.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Filter {
     #[command(flatten)]
     period: Period,
@@ -52,6 +52,20 @@ impl Filter {
             to,
             include_deleted: self.include_deleted,
         })
+    }
+
+    /// Whether it says nothing of when.
+    pub(super) fn is_of_any_time(&self) -> bool {
+        self.period.is_all()
+    }
+
+    /// The same with a beginning: its own, or a week before its end.
+    pub(super) fn reaching_back(&self, now: Timestamp) -> Self {
+        let seconds = PipelineFilter::REACHES_BACK_SECONDS;
+        Self {
+            period: self.period.reaching_back(seconds, now),
+            ..self.clone()
+        }
     }
 
     /// The end of a sentence that begins with "runs": ` since … with status failed`; empty when

@@ -7,12 +7,14 @@ mod new_pipeline;
 mod patch;
 mod repository;
 mod rows;
+mod statistics;
 
 pub use edits::Created;
-pub use filter::{PipelineFilter, PipelineStatistics};
+pub use filter::PipelineFilter;
 pub use new_pipeline::{NewPipeline, NewStage};
 pub use patch::{Patch, PipelinePatch, StagePatch};
 pub use repository::{GenerationPipelineRepository, PipelineFailure};
+pub use statistics::{GroupedRuns, PipelineStatistics, RunStatistics, RunsBy, StageStatistics};
 
 use async_trait::async_trait;
 
@@ -62,9 +64,19 @@ pub trait PipelineReader: Send + Sync + 'static {
         page: &PageRequest,
     ) -> Result<Page<Pipeline>, StoreError>;
 
-    /// Figures over the runs that match, computed by the database.
+    /// Figures over the runs that match and over their stages, computed by the database.
     async fn get_pipeline_statistics(
         &self,
         filter: &PipelineFilter,
+        now: Timestamp,
     ) -> Result<PipelineStatistics, StoreError>;
+
+    /// The same by name or user: the 100 groups with the most runs, in that order. Without `from`,
+    /// over what was created in the 7 days before `to`, or before now.
+    async fn get_grouped_runs(
+        &self,
+        filter: &PipelineFilter,
+        by: RunsBy,
+        now: Timestamp,
+    ) -> Result<Vec<GroupedRuns>, StoreError>;
 }

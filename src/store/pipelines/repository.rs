@@ -422,15 +422,16 @@ impl GenerationPipelineRepository {
             .await
     }
 
-    /// Figures over the runs that match, computed by the database.
+    /// Figures over the runs that match and over their stages, computed by the database.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn get_statistics(
         &self,
         filter: &PipelineFilter,
+        now: Timestamp,
     ) -> Result<PipelineStatistics, RepositoryError> {
-        Ok(self.reader.get_pipeline_statistics(filter).await?)
+        Ok(self.reader.get_pipeline_statistics(filter, now).await?)
     }
 }
 

@@ -74,7 +74,7 @@ pub trait Dialect: Database {
     /// The same for the status of a stage.
     const STAGE_STATUS: [&'static str; 2];
 
-    /// SQL for how many microseconds a run took.
+    /// SQL for how many microseconds a run or a stage took.
     const RUN_MICROS: &'static str;
 
     /// SQL for the hour in which an error happened.

@@ -1,15 +1,14 @@
-//! Runs of pipelines with their stages, and the figures over them.
-
-use std::collections::BTreeMap;
+//! Runs of pipelines with their stages.
 
 use async_trait::async_trait;
 use serde_json::Value;
-use sqlx::{Transaction, types::Json};
+use sqlx::types::Json;
 
 use crate::{
     domain::{Pipeline, PipelineId, PipelineStatus, PipelineWithStages, Stage, Timestamp},
     store::{
-        Cursor, Page, PageRequest, PipelineFilter, PipelineReader, PipelineStatistics, StoreError,
+        Cursor, GroupedRuns, Page, PageRequest, PipelineFilter, PipelineReader, PipelineStatistics,
+        RunsBy, StoreError,
     },
 };
 
@@ -79,8 +78,18 @@ impl<T: ReadsSql> PipelineReader for T {
     async fn get_pipeline_statistics(
         &self,
         filter: &PipelineFilter,
+        now: Timestamp,
     ) -> Result<PipelineStatistics, StoreError> {
-        self.reader().get_pipeline_statistics(filter).await
+        self.reader().get_pipeline_statistics(filter, now).await
+    }
+
+    async fn get_grouped_runs(
+        &self,
+        filter: &PipelineFilter,
+        by: RunsBy,
+        now: Timestamp,
+    ) -> Result<Vec<GroupedRuns>, StoreError> {
+        self.reader().get_grouped_runs(filter, by, now).await
     }
 }
 
@@ -212,126 +221,6 @@ impl<DB: Dialect> SqlReader<DB> {
         end(snapshot).await;
         Ok(Some(PipelineWithStages { pipeline, stages }))
     }
-
-    async fn get_pipeline_statistics(
-        &self,
-        filter: &PipelineFilter,
-    ) -> Result<PipelineStatistics, StoreError> {
-        const DURING: &str = "reading figures over runs";
-        let failed = |error| StoreError::of(DURING, error);
-        let mut snapshot = self.snapshot(Limit::Page, DURING).await?;
-        let counts = counts(&mut snapshot, filter).await.map_err(failed)?;
-        let average = average_seconds(&mut snapshot, filter)
-            .await
-            .map_err(failed)?;
-        let [p50, p95] = percentiles(&mut snapshot, filter).await.map_err(failed)?;
-        end(snapshot).await;
-        Ok(PipelineStatistics {
-            average_duration_seconds: average,
-            p50_duration_seconds: p50,
-            p95_duration_seconds: p95,
-            ..PipelineStatistics::of_counts(counts)
-        })
-    }
-}
-
-async fn counts<DB: Dialect>(
-    snapshot: &mut Transaction<'static, DB>,
-    filter: &PipelineFilter,
-) -> Result<BTreeMap<PipelineStatus, i64>, sqlx::Error> {
-    let mut statement = Statement::<DB>::new(
-        "SELECT CAST(status AS TEXT) AS status, COUNT(*) AS runs FROM generation_pipelines",
-    );
-    matching(&mut statement, filter);
-    statement.push(" GROUP BY CAST(status AS TEXT)");
-    let mut counts = BTreeMap::new();
-    statement
-        .for_each(snapshot, |row| {
-            counts.insert(DB::get(&row, "status")?, DB::get(&row, "runs")?);
-            Ok(())
-        })
-        .await?;
-    Ok(counts)
-}
-
-async fn average_seconds<DB: Dialect>(
-    snapshot: &mut Transaction<'static, DB>,
-    filter: &PipelineFilter,
-) -> Result<Option<f64>, sqlx::Error> {
-    // Seconds and what is left of them apart: a sum of microseconds could be too large.
-    let mut statement = durations::<DB>(filter);
-    statement.push(
-        " SELECT COUNT(*) AS runs, CAST(SUM(micros / 1000000) AS BIGINT) AS seconds, \
-         CAST(SUM(micros % 1000000) AS BIGINT) AS micros FROM durations",
-    );
-    let mut average = None;
-    statement
-        .for_each(snapshot, |row| {
-            let runs: i64 = DB::get(&row, "runs")?;
-            let seconds: Option<i64> = DB::get(&row, "seconds")?;
-            let micros: Option<i64> = DB::get(&row, "micros")?;
-            average = seconds
-                .zip(micros)
-                .map(|(seconds, micros)| (float(seconds) + float(micros) / 1e6) / float(runs));
-            Ok(())
-        })
-        .await?;
-    Ok(average)
-}
-
-/// The median and the 95th percentile in seconds, as `percentile_cont` interpolates. The database
-/// looks for the two durations on either side of each; what is between them is computed here, the
-/// same for both databases.
-async fn percentiles<DB: Dialect>(
-    snapshot: &mut Transaction<'static, DB>,
-    filter: &PipelineFilter,
-) -> Result<[Option<f64>; 2], sqlx::Error> {
-    let mut statement = durations::<DB>(filter);
-    statement.push(
-        ", placed AS (SELECT micros, ROW_NUMBER() OVER (ORDER BY micros) - 1 AS place, \
-         COUNT(*) OVER () - 1 AS last FROM durations) \
-         SELECT micros, place, last FROM placed WHERE place IN \
-         (last * 50 / 100, last * 50 / 100 + 1, last * 95 / 100, last * 95 / 100 + 1)",
-    );
-    let mut durations = BTreeMap::new();
-    let mut last = 0;
-    statement
-        .for_each(snapshot, |row| {
-            last = DB::get(&row, "last")?;
-            durations.insert(DB::get(&row, "place")?, DB::get(&row, "micros")?);
-            Ok(())
-        })
-        .await?;
-    Ok([50, 95].map(|percent| between(&durations, last, percent)))
-}
-
-/// The duration at so many percent of the way from the first to the last, in seconds.
-fn between(durations: &BTreeMap<i64, i64>, last: i64, percent: i64) -> Option<f64> {
-    let (place, rest) = (last * percent / 100, last * percent % 100);
-    let below = *durations.get(&place)?;
-    let above = durations.get(&(place + 1)).copied().unwrap_or(below);
-    Some((float(below) + float(above - below) * float(rest) / 100.0) / 1e6)
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "microseconds of a run and numbers of runs are far below what a float tells apart"
-)]
-fn float(number: i64) -> f64 {
-    number as f64
-}
-
-/// Begins a statement with the durations of the finished runs that match.
-fn durations<DB: Dialect>(filter: &PipelineFilter) -> Statement<DB> {
-    let mut statement = Statement::<DB>::new("WITH durations AS (SELECT ");
-    statement
-        .push(DB::RUN_MICROS)
-        .push(" AS micros FROM generation_pipelines");
-    matching(&mut statement, filter);
-    statement.push(
-        " AND status IN ('completed', 'failed', 'cancelled') AND completed_at >= started_at)",
-    );
-    statement
 }
 
 /// Begins a statement with the runs that match, newest first. Of several statuses an index gives the
@@ -387,7 +276,7 @@ fn newest_first<DB: Dialect>(filter: &PipelineFilter, page: &PageRequest) -> Sta
 }
 
 /// Adds the WHERE clause of a filter over `generation_pipelines`.
-fn matching<DB: Dialect>(statement: &mut Statement<DB>, filter: &PipelineFilter) {
+pub(super) fn matching<DB: Dialect>(statement: &mut Statement<DB>, filter: &PipelineFilter) {
     statement
         .push(if filter.include_deleted {
             " WHERE TRUE"
@@ -487,26 +376,4 @@ pub(in crate::store) fn stage<DB: Dialect>(row: &DB::Row) -> Result<Stage, sqlx:
         created_at: DB::get(row, "created_at")?,
         updated_at: DB::get(row, "updated_at")?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_percentile_lies_between_its_neighbours() {
-        let seconds = |list: &[i64]| -> BTreeMap<i64, i64> {
-            (0..)
-                .zip(list)
-                .map(|(place, seconds)| (place, seconds * 1_000_000))
-                .collect()
-        };
-        let four = seconds(&[1, 2, 4, 10]);
-        assert_eq!(between(&four, 3, 50), Some(3.0));
-        assert_eq!(between(&four, 3, 95), Some(4.0 + 6.0 * 0.85));
-        let one = seconds(&[7]);
-        assert_eq!(between(&one, 0, 50), Some(7.0));
-        assert_eq!(between(&one, 0, 95), Some(7.0));
-        assert_eq!(between(&BTreeMap::new(), 0, 95), None);
-    }
 }

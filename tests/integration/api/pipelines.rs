@@ -68,6 +68,18 @@ fn a_run_is_created_goes_on_and_ends() {
         assert_eq!(stats["byStatus"], json!({"failed": 1}));
         assert_eq!(stats["successRate"], 0.0);
         assert!(stats["p95DurationSeconds"].is_f64());
+        assert_eq!(stats["stuck"], 0);
+        let [first, second] = &stats["byStage"].as_array().unwrap()[..] else {
+            panic!("two stages: {stats}");
+        };
+        assert_eq!(
+            (&first["stageName"], &first["failed"]),
+            (&json!("rig"), &json!(1))
+        );
+        assert_eq!(
+            (&second["stageName"], &second["unfinished"]),
+            (&json!("mesh"), &json!(1))
+        );
     });
 }
 

@@ -6,7 +6,7 @@ use redspan::{
     domain::PipelineStatus,
     store::{
         NewPipeline, Page, PageRequest, Patch, PipelineFailure, PipelineFilter, PipelinePatch,
-        PipelineStatistics,
+        PipelineStatistics, RunStatistics,
     },
 };
 
@@ -30,21 +30,22 @@ async fn finish(runs: &Runs, name: &str, end: PipelineStatus) {
     assert_eq!(ended.unwrap().unwrap().status, end);
 }
 
-async fn figures(runs: &Runs) -> PipelineStatistics {
+async fn figures(runs: &Runs) -> RunStatistics {
     let everything = PipelineFilter::default();
-    runs.pipelines.get_statistics(&everything).await.unwrap()
+    let found = runs.pipelines.get_statistics(&everything, runs.now()).await;
+    found.unwrap().runs
 }
 
 #[test]
 fn nothing_finished_has_no_rate_and_no_duration() {
     on_each_database(async |database| {
         let runs = Runs::new(database).await;
-        assert_eq!(figures(&runs).await, PipelineStatistics::default());
+        assert_eq!(figures(&runs).await, RunStatistics::default());
         runs.create(new_run("a")).await;
-        let expected = PipelineStatistics {
+        let expected = RunStatistics {
             total: 1,
             by_status: [(PipelineStatus::Initializing, 1)].into(),
-            ..PipelineStatistics::default()
+            ..RunStatistics::default()
         };
         assert_eq!(figures(&runs).await, expected);
         // Ended without ever having been at work: a failure, but of no duration.
@@ -75,9 +76,10 @@ fn three_of_four_that_were_not_cancelled_are_75_percent() {
         finish(&runs, "f", PipelineStatus::Cancelled).await;
         runs.create(new_run("hidden")).await;
         runs.pipelines.delete(&id("hidden")).await.unwrap();
-        let expected = PipelineStatistics {
+        let expected = RunStatistics {
             total: 6,
             by_status: [(completed, 3), (failed, 1), (PipelineStatus::Cancelled, 2)].into(),
+            stuck: 0,
             average_duration_seconds: Some(23.4),
             p50_duration_seconds: Some(4.0),
             // 0.95 × 4 = 3.8 steps on the way: between 10 and 100.
@@ -89,7 +91,7 @@ fn three_of_four_that_were_not_cancelled_are_75_percent() {
             name: Some("nothing".to_owned()),
             ..PipelineFilter::default()
         };
-        let none = runs.pipelines.get_statistics(&none).await;
+        let none = runs.pipelines.get_statistics(&none, runs.now()).await;
         assert_eq!(none.unwrap(), PipelineStatistics::default());
         runs.end().await;
     });

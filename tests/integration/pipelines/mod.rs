@@ -8,6 +8,7 @@ mod pages;
 mod purge;
 mod random;
 mod refused;
+mod statistics;
 mod terminal;
 
 use std::sync::{

@@ -8,7 +8,7 @@ use redspan::{
     },
     domain::{PipelineStatus, StageStatus, TraceId},
     failure::Failure,
-    store::{NewPipeline, NewStage, Patch, PipelineFailure, StagePatch},
+    store::{NewPipeline, NewStage, Patch, PipelineFailure, PipelineFilter, StagePatch},
 };
 use regex::Regex;
 use serde_json::{Value, json};
@@ -58,9 +58,11 @@ async fn populate(runs: &Runs) {
     })
     .await;
     let stage = async |name: &str, status, error: Option<&str>| {
+        let details = json!({"errorId": "7a51b2c3-d4e5-8f60-9123-456789abcdef"});
         let patch = StagePatch {
             status: Patch::Set(status),
             error: Patch::set_or_keep(error.map(str::to_owned)),
+            error_details: Patch::set_or_keep(error.map(|_| details)),
             ..StagePatch::default()
         };
         runs.pipelines
@@ -87,6 +89,13 @@ async fn populate(runs: &Runs) {
     let status = PipelineStatus::Failed;
     let ended = runs.pipelines.update_status(&failed, status, failure);
     ended.await.unwrap();
+    runs.create(NewPipeline {
+        name: Some("image-to-3d".to_owned()),
+        stages: vec![new_stage("mesh")],
+        ..new_run("silent")
+    })
+    .await;
+    runs.pass(4_000);
     for (name, status) in [
         ("支払い", PipelineStatus::Completed),
         ("waiting", PipelineStatus::Initializing),
@@ -108,10 +117,13 @@ fn runs_are_shown_as_wide_as_the_terminal_with_and_without_colours() {
     on_each_database(async |database| {
         let runs = Runs::new(database).await;
         populate(&runs).await;
-        let commands: [(&str, &[&str]); 3] = [
+        let commands: [(&str, &[&str]); 6] = [
             ("list", &["list", "--include-deleted"]),
             ("show", &["show", "pipeline-123"]),
             ("stats", &["stats", "--since", "1d"]),
+            ("windows", &["stats"]),
+            ("by_user", &["stats", "--by", "user"]),
+            ("by_stage", &["stats", "--by", "stage", "--since", "1d"]),
         ];
         let colours = Regex::new("\u{1b}\\[[0-9;]*m").unwrap();
         for (name, line) in commands {
@@ -138,11 +150,32 @@ fn programs_read_what_the_repository_says() {
         let shown = read(&["show", "pipeline-123", "--json"]).await;
         let found = runs.pipelines.find_with_stages(&id("pipeline-123")).await;
         assert_eq!(shown, serde_json::to_value(found.unwrap()).unwrap());
+        let everything = PipelineFilter::default();
+        let figures = runs.pipelines.get_statistics(&everything, runs.now());
+        let figures = serde_json::to_value(figures.await.unwrap()).unwrap();
+        let told = read(&["stats", "--json", "--by", "user"]).await;
+        for (name, figure) in figures.as_object().unwrap() {
+            assert_eq!(&told[name], figure, "{name}");
+        }
+        let windows = told["windows"].as_array().unwrap();
+        let totals = windows.iter().map(|it| (&it["window"], &it["total"]));
+        assert_eq!(
+            totals.collect::<Vec<_>>(),
+            [
+                (&json!("1h"), &json!(3)),
+                (&json!("24h"), &json!(5)),
+                (&json!("7d"), &json!(5))
+            ]
+        );
+        assert_eq!(told["byUser"][1]["label"], "ada");
+        assert_eq!(told["byName"], Value::Null);
+        let of_a_day = read(&["stats", "--json", "--since", "1d"]).await;
+        assert_eq!(of_a_day["windows"], Value::Null);
         let first = read(&["list", "--limit", "2", "--json"]).await;
         assert_eq!(first["items"][0]["id"], "at-work");
         let cursor = first["nextCursor"].as_str().unwrap();
         let rest = read(&["list", "--after", cursor, "--json"]).await;
-        assert_eq!(rest["items"].as_array().unwrap().len(), 2);
+        assert_eq!(rest["items"].as_array().unwrap().len(), 3);
         assert_eq!(rest["nextCursor"], Value::Null);
         let stats = read(&["stats", "--status", "failed,completed", "--json"]).await;
         assert_eq!(stats["successRate"], 50.0);
@@ -169,7 +202,19 @@ fn nothing_found_says_so_and_names_what_was_asked_for() {
         runs.create(new_run("a")).await;
         assert_eq!(
             print(&runs, &["stats", "--name", "x"], None, false).await,
-            "No runs with name x. The latest of all was created at 2026-09-21 12:00:00 UTC.\n"
+            "No runs since 2026-09-14 12:00:00 UTC with name x. The latest of all was created at \
+             2026-09-21 12:00:00 UTC.\n"
+        );
+        let by_stage = ["stats", "--by", "stage"];
+        assert_eq!(
+            print(&runs, &by_stage, None, false).await,
+            "No stages in the runs since 2026-09-14 12:00:00 UTC.\n"
+        );
+        runs.pass(8 * 86_400);
+        assert_eq!(
+            print(&runs, &["stats"], None, false).await,
+            "No runs since 2026-09-22 12:00:00 UTC. The latest of all was created at \
+             2026-09-21 12:00:00 UTC.\n"
         );
         let end = print(&runs, &["list", "--offset", "1"], None, false).await;
         assert_eq!(end, "No more runs.\n");
@@ -217,6 +262,11 @@ fn nothing_that_a_run_says_reaches_the_terminal_as_a_command() {
             &["list", "--json"],
             &["show", "a\u{202e}b"],
             &["show", "a\u{202e}b", "--json"],
+            &["stats"],
+            &["stats", "--by", "name"],
+            &["stats", "--by", "user"],
+            &["stats", "--by", "stage"],
+            &["stats", "--by", "name", "--json"],
             &["list", "--user", "a\u{202e}"],
         ] {
             let text = print(&runs, line, None, false).await;

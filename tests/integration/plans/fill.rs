@@ -21,6 +21,9 @@ pub const USERS: i64 = 5_002;
 /// How often each filter's rare value is found.
 pub const RARE: i64 = 10;
 
+/// How many stages a run has, where it has any.
+pub const STAGES: i64 = 4;
+
 /// How many label sets of requests an hour has.
 pub const REQUEST_SETS: i64 = 1_000;
 
@@ -78,6 +81,16 @@ pub async fn runs(database: &Database, runs: i64) {
         errors: runs,
     };
     fill(database, vec![sql.users(), sql.assets(), sql.runs()]).await;
+}
+
+/// The same with [`STAGES`] stages in each run.
+pub async fn runs_with_stages(database: &Database, runs: i64) {
+    let sql = Sql {
+        kind: database.kind,
+        errors: runs,
+    };
+    let statements = vec![sql.users(), sql.assets(), sql.runs(), sql.stages()];
+    fill(database, statements).await;
 }
 
 /// The same with as many entries in the audit log.
@@ -304,13 +317,14 @@ impl Sql {
         let status = pick(1, ["initializing", "failed", "completed"]);
         let step = DAYS_MICROS / runs;
         let tied = runs / 5 * 4;
-        let created = self.time(&format!(
-            "{FIRST} + (CASE WHEN n < {tied} THEN n ELSE {tied} END) * {step}"
-        ));
+        let created = format!("{FIRST} + (CASE WHEN n < {tied} THEN n ELSE {tied} END) * {step}");
+        let ended = self.time(&format!("{created} + n * 7919 % 3600 * 1000000"));
+        let created = self.time(&created);
         format!(
             "INSERT INTO generation_pipelines (id, user_id, asset_id, config, status, meshy_task_id, name, \
-             created_at, updated_at, state_at) \
-             SELECT CAST({} AS TEXT), {}, {}, {}, {}, {}, {}, {created}, {created}, {created} FROM {}",
+             created_at, started_at, completed_at, updated_at, state_at) \
+             SELECT CAST({} AS TEXT), {}, {}, {}, {}, {}, {}, {created}, {created}, {ended}, {ended}, \
+             {created} FROM {}",
             self.id(),
             pick(2, ["rare", "common", "user-1"]),
             pick(3, words),
@@ -319,6 +333,19 @@ impl Sql {
             pick(4, words),
             pick(5, words),
             self.numbers(runs)
+        )
+    }
+
+    fn stages(&self) -> String {
+        let status = "CASE n WHEN 3 THEN 'skipped' WHEN 2 THEN 'failed' ELSE 'completed' END";
+        let status = self.typed(status, "stage_status");
+        format!(
+            "INSERT INTO pipeline_stages (pipeline_id, id, stage_name, stage_order, status, \
+             started_at, completed_at, created_at, updated_at) \
+             SELECT runs.id, 'stage-' || n, 'stage-' || n, n, {status}, runs.started_at, \
+             runs.completed_at, runs.created_at, runs.created_at \
+             FROM generation_pipelines AS runs CROSS JOIN {}",
+            self.numbers(STAGES)
         )
     }
 

@@ -3,6 +3,7 @@
 
 mod examined;
 pub mod fill;
+mod run_statistics;
 mod timings;
 
 use redspan::{
