@@ -194,7 +194,7 @@ fn short_name(code: &str) -> &str {
 }
 
 /// As much of an id as names the error in practice.
-fn short_id(id: ErrorId) -> String {
+pub(super) fn short_id(id: ErrorId) -> String {
     let mut text = id.0.to_string();
     if is_hash(id.0) {
         text.truncate(SHORT_ID_CHARS);

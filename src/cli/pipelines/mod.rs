@@ -6,6 +6,7 @@ mod list;
 mod purge;
 mod show;
 mod stats;
+mod timeline;
 
 pub use list::List;
 pub use purge::Purge;
@@ -143,11 +144,12 @@ fn took(from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> Optio
     Some(duration(micros))
 }
 
-/// `340ms`, `12.3s`, `4m 05s`, `3h 07m`, `2d 05h`: as much as says something.
+/// `7µs`, `340ms`, `12.3s`, `4m 05s`, `3h 07m`, `2d 05h`: as much as says something.
 fn duration(micros: i64) -> String {
     let millis = micros.max(0) / 1_000;
     let seconds = millis / 1_000;
     match seconds {
+        0 if (1..1_000).contains(&micros) => format!("{micros}µs"),
         0 => format!("{millis}ms"),
         1..60 => format!("{seconds}.{}s", millis % 1_000 / 100),
         60..3_600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
@@ -173,6 +175,7 @@ mod tests {
         ] {
             assert_eq!(duration(millis * 1_000), text);
         }
+        assert_eq!([duration(1), duration(999)], ["1µs", "999µs"]);
         let at = |seconds| Timestamp::EPOCH.plus_seconds(seconds);
         assert_eq!(took(None, Some(at(1)), at(2)), None);
         assert_eq!(took(Some(at(0)), Some(at(1)), at(2)).unwrap(), "1.0s");

@@ -1,4 +1,4 @@
-//! `redspan pipelines show`: a run and its stages.
+//! `redspan pipelines show`: a run, and its stages on a timeline.
 
 use clap::Args;
 use serde_json::Value;
@@ -7,15 +7,14 @@ use crate::{
     cli::{
         json,
         screen::Style,
-        table::{Cell, Table, column},
         text::{ago, many_lines, one_line, to_the_second},
     },
-    domain::{Pipeline, PipelineId, PipelineWithStages, Stage, Timestamp},
+    domain::{Pipeline, PipelineId, PipelineWithStages, Timestamp},
     failure::Failure,
     store::PipelineReader,
 };
 
-use super::{View, duration, stage_style, style, took};
+use super::{View, style, timeline::timeline, took};
 
 /// Columns that the names of fields take.
 const NAMES: usize = 11;
@@ -98,7 +97,7 @@ fn story(found: &PipelineWithStages, view: &View) -> String {
     }
     if !found.stages.is_empty() {
         text.push('\n');
-        text.push_str(&stages(&found.stages, view));
+        text.push_str(&timeline(found, view.now, view.screen));
     }
     text
 }
@@ -114,31 +113,4 @@ fn heading(run: &Pipeline, now: Timestamp) -> String {
         run.progress,
         ago(now, run.state_at)
     )
-}
-
-fn stages(stages: &[Stage], view: &View) -> String {
-    let mut table = Table::new(&[
-        column("STAGE").parts(2),
-        column("STATUS").whole(),
-        column("%").number(),
-        column("STARTED").whole(),
-        column("TOOK").number(),
-        column("ERROR").parts(4),
-    ]);
-    for stage in stages {
-        let started = stage.started_at.map(to_the_second);
-        let took = stage
-            .duration
-            .map(|millis| duration(millis.saturating_mul(1_000)))
-            .or_else(|| took(stage.started_at, stage.completed_at, view.now));
-        table.row([
-            Cell::new(&stage.stage_name, Style::Bold),
-            Cell::new(stage.status.as_str(), stage_style(stage.status)),
-            Cell::from(stage.progress.to_string()),
-            Cell::from(started.as_deref().unwrap_or("-")),
-            Cell::from(took.as_deref().unwrap_or("-")),
-            Cell::from(stage.error.as_deref().unwrap_or_default()),
-        ]);
-    }
-    table.into_text(view.screen)
 }
