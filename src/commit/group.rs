@@ -1,10 +1,13 @@
 //! What a group of requests adds up to, in the form that a transaction and its plan want.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     detect::{Findings, TraceFindings},
-    domain::{ApiError, ErrorId, RequestDigest, Sighting, SightingKey, SpanId, TraceKey},
+    domain::{
+        ApiError, ErrorId, PipelineId, RequestDigest, RunFacts, Sighting, SightingKey, SpanId,
+        TraceKey,
+    },
     store::{AggregationDelta, RequestTotalsDelta, TraceIdentity},
 };
 
@@ -63,6 +66,8 @@ pub(super) struct Group<'w> {
     pub(super) logged: Vec<&'w ApiError>,
     pub(super) upserts: Vec<AggregationDelta>,
     pub(super) requests: Vec<RequestTotalsDelta>,
+    /// What is said of runs of pipelines.
+    pub(super) runs: BTreeMap<PipelineId, RunFacts>,
 }
 
 /// The digests of the group, sorted, each once.
@@ -122,6 +127,13 @@ impl<'w> Group<'w> {
             match work {
                 Work::Telemetry(findings) => {
                     totals.add(findings, seen);
+                    for (id, facts) in &findings.runs {
+                        group
+                            .runs
+                            .entry(id.clone())
+                            .or_default()
+                            .merge(facts.clone());
+                    }
                     let taken = findings.traces.iter();
                     let taken =
                         taken.filter(|found| !refused.contains(&Refusable::Trace(found.key)));

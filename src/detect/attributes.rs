@@ -50,9 +50,19 @@ pub(super) enum Slot {
     ExceptionType,
     ExceptionMessage,
     ExceptionStack,
+    RunId,
+    RunName,
+    RunUser,
+    RunAsset,
+    RunMeshyTask,
+    RunRiggingTask,
+    RunProgress,
+    RunResult,
+    StageName,
+    StageResult,
 }
 
-const SLOTS: usize = Slot::ExceptionStack as usize + 1;
+const SLOTS: usize = Slot::StageResult as usize + 1;
 
 /// Of several names for one slot the one that stands first here wins.
 #[rustfmt::skip]
@@ -138,6 +148,22 @@ const NAMES: &[(&str, Slot)] = &[
     ("exception.type",                     Slot::ExceptionType),
     ("exception.message",                  Slot::ExceptionMessage),
     ("exception.stacktrace",               Slot::ExceptionStack),
+    ("cicd.pipeline.run.id",               Slot::RunId),
+    ("pipeline.id",                        Slot::RunId),
+    ("cicd.pipeline.name",                 Slot::RunName),
+    ("pipeline.name",                      Slot::RunName),
+    ("pipeline.type",                      Slot::RunName),
+    ("pipeline.user_id",                   Slot::RunUser),
+    ("pipeline.asset_id",                  Slot::RunAsset),
+    ("pipeline.meshy_task_id",             Slot::RunMeshyTask),
+    ("pipeline.rigging_task_id",           Slot::RunRiggingTask),
+    ("pipeline.progress",                  Slot::RunProgress),
+    ("cicd.pipeline.result",               Slot::RunResult),
+    ("cicd.pipeline.run.state",            Slot::RunResult),
+    ("pipeline.status",                    Slot::RunResult),
+    ("cicd.pipeline.task.name",            Slot::StageName),
+    ("pipeline.stage",                     Slot::StageName),
+    ("cicd.pipeline.task.run.result",      Slot::StageResult),
 ];
 
 /// What the names of recorded request headers begin with.

@@ -4,13 +4,14 @@
 mod logs;
 mod sight;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     domain::{
-        EntrySpan, Hour, NameHasher, RequestDigest, Sighting, SpanId, Timestamp, TraceId, TraceKey,
+        EntrySpan, Hour, NameHasher, PipelineId, RequestDigest, RunFacts, Sighting, SpanId,
+        Timestamp, TraceId, TraceKey,
     },
     lately::{LeftOut, Reason},
     otlp::{LogRecordView, ResourceView, ScopeView, SpanView, Value, Visitor},
@@ -32,6 +33,7 @@ use super::{
     resource::Resources,
     row::Scope,
     rules::{RecordKind, Rule, Subject},
+    runs::RunSpan,
     scrub::Scrubber,
     time::{Clamped, clamp},
     traces::{Seen, Traces},
@@ -63,6 +65,8 @@ pub struct Detector<'d> {
     note_book: NoteBook,
     traces: Traces,
     logs: Option<Logs>,
+    /// What is said of runs of pipelines.
+    runs: BTreeMap<PipelineId, RunFacts>,
     /// The last trace in which something was found, and its key.
     last_trace: Option<(u32, TraceId, TraceKey)>,
     /// The endpoint of the span at hand.
@@ -112,6 +116,7 @@ impl<'d> Detector<'d> {
             note_book: NoteBook::default(),
             traces: Traces::default(),
             logs: None,
+            runs: BTreeMap::new(),
             last_trace: None,
             endpoint: String::new(),
             context_bytes: 0,
@@ -210,6 +215,7 @@ impl<'d> Detector<'d> {
             samplings,
             traces,
             rows: Vec::new(),
+            runs: self.runs,
             left_out: self.left_out,
         })
     }
@@ -265,6 +271,33 @@ impl<'d> Detector<'d> {
             failed: span.request_failed,
             stands_for,
         })
+    }
+
+    /// Adds what the span says of the run that it belongs to.
+    fn add_run(&mut self, span: &Known<'_, '_>, exception: Option<&Exception<'_>>) {
+        let mut scrubber = Scrubber::new(&self.settings.scrubbing);
+        let trace = self.trace_key(span.trace_id);
+        let resource = self.resources.get(self.resources.current());
+        let run_span = RunSpan {
+            view: span.view,
+            attributes: span.attributes,
+            outcome: span.outcome,
+            exception,
+            trace_id: span.trace_id,
+            trace,
+            span_id: span.span_id,
+            service_name: &resource.facts.service_name,
+            keeps_users: self.settings.privacy.user_id,
+            received_at: self.received_at,
+        };
+        let facts = run_span.facts(&mut scrubber);
+        self.scrubbed += scrubber.count;
+        if let Some((id, facts)) = facts {
+            self.found_bytes += facts.memory_bytes();
+            let room = self.room.as_deref_mut();
+            self.is_full |= !room.is_none_or(|room| room.grow(self.found_bytes));
+            self.runs.entry(id).or_default().merge(facts);
+        }
     }
 
     /// The rule of the user that decides about a span with this exception, whose own endpoint
@@ -464,6 +497,9 @@ impl Visitor for Detector<'_> {
             entry,
             request,
         });
+        if attributes.has(Slot::RunId) {
+            self.add_run(&span, exceptions.last());
+        }
         if has_findings {
             self.add_findings(&span, &exceptions, rule, &method);
         }

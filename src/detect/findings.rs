@@ -1,7 +1,10 @@
 //! What one request of telemetry comes down to.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{
-    ApiError, EntrySpan, RequestDigest, Sampling, Series, Sighting, TraceId, TraceKey,
+    ApiError, EntrySpan, PipelineId, RequestDigest, RunFacts, Sampling, Series, Sighting, TraceId,
+    TraceKey,
 };
 use crate::lately::LeftOut;
 
@@ -31,6 +34,8 @@ pub struct Findings {
     /// Rows of exceptions that were logged outside of any trace, in order. Their `aggregation_id` is
     /// the plan's to set.
     pub rows: Vec<ApiError>,
+    /// What was said of runs of pipelines.
+    pub runs: BTreeMap<PipelineId, RunFacts>,
     /// The first of those that were dropped or rejected.
     pub left_out: Vec<LeftOut>,
 }
@@ -49,6 +54,11 @@ impl Findings {
             + self.series.len() * 256
             + sightings.map(Sighting::memory_bytes).sum::<usize>()
             + self.rows.len() * ROW_BYTES
+            + self
+                .runs
+                .values()
+                .map(RunFacts::memory_bytes)
+                .sum::<usize>()
     }
 }
 

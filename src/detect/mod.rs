@@ -21,6 +21,7 @@ mod resolve;
 mod resource;
 mod row;
 mod rules;
+mod runs;
 mod scrub;
 mod settings;
 mod steps;

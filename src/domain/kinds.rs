@@ -129,3 +129,13 @@ names! {
         Skipped = "skipped",
     }
 }
+
+names! {
+    /// Who said where a run, or a stage, stands.
+    StatusBy "status source" {
+        /// Application code, through the API or the repository. An outcome that it wrote stays.
+        Api = "api",
+        /// Spans: later ones may change it.
+        Spans = "spans",
+    }
+}

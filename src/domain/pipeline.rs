@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{PipelineStatus, StageStatus, Timestamp, TraceId};
+use super::{PipelineStatus, StageStatus, StatusBy, Timestamp, TraceId};
 
 /// The name of a run: the caller's own, or made. 1 to 255 characters, none of them a control
 /// character.
@@ -81,6 +81,8 @@ pub struct Pipeline {
     pub config: Value,
     /// Where it stands.
     pub status: PipelineStatus,
+    /// Who said so.
+    pub status_by: StatusBy,
     /// How far it is, 0 to 100.
     pub progress: i32,
     /// The stage that it is in, ≤ 100 characters.
@@ -133,6 +135,8 @@ pub struct Stage {
     pub stage_order: i32,
     /// Where it stands.
     pub status: StageStatus,
+    /// Who said so.
+    pub status_by: StatusBy,
     /// How far it is, 0 to 100.
     pub progress: i32,
     /// What it made.
@@ -147,6 +151,8 @@ pub struct Stage {
     pub completed_at: Option<Timestamp>,
     /// How long it took, in milliseconds.
     pub duration: Option<i64>,
+    /// When what set the status happened.
+    pub state_at: Timestamp,
     /// When it was created.
     pub created_at: Timestamp,
     /// When this row was last written.

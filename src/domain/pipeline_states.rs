@@ -1,9 +1,9 @@
 //! The rules of runs and stages: a status only goes forward, and what is finished stays as it ended.
 
-use super::{Pipeline, PipelineStatus, Stage, StageStatus, Timestamp};
+use super::{Pipeline, PipelineStatus, Stage, StageStatus, StatusBy, Timestamp};
 
 /// The progress of what is done.
-const DONE: i32 = 100;
+pub(super) const DONE: i32 = 100;
 
 /// Why a run or a stage stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +76,8 @@ impl StageStatus {
 }
 
 impl Pipeline {
-    /// Goes on to a status that it took at this time. The one that it has changes nothing.
+    /// Goes on to a status that application code says it took at this time. The one that it has
+    /// changes nothing but who said so. An end that only spans told may become another end.
     ///
     /// # Errors
     /// When that would be a step back; nothing is changed then.
@@ -85,16 +86,20 @@ impl Pipeline {
         status: PipelineStatus,
         at: Timestamp,
     ) -> Result<(), StateConflict> {
+        let was_told = self.status_by == StatusBy::Spans;
         if status == self.status {
+            self.status_by = StatusBy::Api;
             return Ok(());
         }
-        if !self.status.may_become(status) {
+        let is_corrected = was_told && self.status.is_finished() && status.is_finished();
+        if !self.status.may_become(status) && !is_corrected {
             return Err(StateConflict::Status {
                 from: self.status.as_str(),
                 to: status.as_str(),
             });
         }
         self.status = status;
+        self.status_by = StatusBy::Api;
         self.state_at = at;
         if status == PipelineStatus::Processing {
             self.started_at.get_or_insert(at);
@@ -137,7 +142,7 @@ impl Pipeline {
 }
 
 impl Stage {
-    /// Goes on to a status that it took at this time. The one that it has changes nothing.
+    /// Goes on to a status as a run does.
     ///
     /// # Errors
     /// When that would be a step back; nothing is changed then.
@@ -146,16 +151,21 @@ impl Stage {
         status: StageStatus,
         at: Timestamp,
     ) -> Result<(), StateConflict> {
+        let was_told = self.status_by == StatusBy::Spans;
         if status == self.status {
+            self.status_by = StatusBy::Api;
             return Ok(());
         }
-        if !self.status.may_become(status) {
+        let is_corrected = was_told && self.status.is_finished() && status.is_finished();
+        if !self.status.may_become(status) && !is_corrected {
             return Err(StateConflict::Status {
                 from: self.status.as_str(),
                 to: status.as_str(),
             });
         }
         self.status = status;
+        self.status_by = StatusBy::Api;
+        self.state_at = at;
         if status == StageStatus::Processing {
             self.started_at.get_or_insert(at);
         }
@@ -217,6 +227,7 @@ mod tests {
             asset_id: None,
             config: json!({}),
             status: PipelineStatus::Initializing,
+            status_by: StatusBy::Api,
             progress: 0,
             current_stage: None,
             error: None,
@@ -245,6 +256,7 @@ mod tests {
             stage_name: "mesh".to_owned(),
             stage_order: 0,
             status: StageStatus::Pending,
+            status_by: StatusBy::Api,
             progress: 0,
             result: None,
             error: None,
@@ -252,6 +264,7 @@ mod tests {
             started_at: None,
             completed_at: None,
             duration: None,
+            state_at: NOW,
             created_at: NOW,
             updated_at: NOW,
         }

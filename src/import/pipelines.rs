@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     domain::{
-        Pipeline, PipelineId, PipelineStatus, PipelineWithStages, Stage, StageStatus, Timestamp,
-        name_in_config,
+        Pipeline, PipelineId, PipelineStatus, PipelineWithStages, Stage, StageStatus, StatusBy,
+        Timestamp, name_in_config,
     },
     store::edit::ROWS_PER_EDIT,
 };
@@ -120,6 +120,7 @@ impl SourcePipeline {
                     .map(str::to_owned),
                 config,
                 status: self.status,
+                status_by: StatusBy::Api,
                 progress,
                 current_stage: self.current_stage,
                 error: self.error,
@@ -162,6 +163,8 @@ impl SourceStage {
             stage_name: self.stage_name,
             stage_order: self.stage_order.unwrap_or(order),
             status: self.status,
+            status_by: StatusBy::Api,
+            state_at: self.completed_at.or(self.started_at).unwrap_or(created_at),
             progress: progress(self.progress)?,
             result: self.result,
             error: self.error,

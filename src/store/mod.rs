@@ -37,7 +37,7 @@ pub use imported::ImportedHour;
 pub use new_error::{InvalidField, NewApiError};
 pub use object::Object;
 pub use pipelines::{
-    Created, GenerationPipelineRepository, GroupedRuns, NewPipeline, NewStage, Patch,
+    Created, GenerationPipelineRepository, GroupedRuns, MergeRuns, NewPipeline, NewStage, Patch,
     PipelineFailure, PipelineFilter, PipelinePatch, PipelineReader, PipelineStatistics,
     RunStatistics, RunsBy, StagePatch, StageStatistics,
 };
@@ -399,6 +399,9 @@ pub trait Ingest: Send {
     /// Makes edits, in a transaction of their own that is to be committed. One that is refused takes
     /// nothing of the others with it.
     async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError>;
+
+    /// Makes a change in the group's transaction, which is not committed yet.
+    async fn edit_within(&mut self, edit: &dyn AnyEdit, now: Timestamp) -> Result<(), StoreError>;
 
     /// Commits. An error here means that nobody knows: see [`StoreError::UnknownOutcome`].
     async fn commit(&mut self) -> Result<(), StoreError>;

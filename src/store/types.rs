@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::domain::{
     AggregationId, AuditId, Category, ErrorId, Fingerprint, GroupStatus, Hour, ImportKey,
     PipelineId, PipelineStatus, RequestDigest, RequestTotalsId, Severity, SpanId, StageStatus,
-    Timestamp, TraceId, TraceKey, UserKey,
+    StatusBy, Timestamp, TraceId, TraceKey, UserKey,
 };
 
 /// Implements both databases' traits for `$name` by way of the plain types that the drivers know.
@@ -157,6 +157,12 @@ stored_as!(
     GroupStatus, sqlite String, postgres String,
     |status| status.as_str().to_owned(), status.as_str().to_owned(),
     |text| group_status(&text), |text| group_status(&text),
+);
+
+stored_as!(
+    StatusBy, sqlite String, postgres String,
+    |by| by.as_str().to_owned(), by.as_str().to_owned(),
+    |text| Ok(text.parse()?), |text| Ok(text.parse()?),
 );
 
 fn group_status(text: &str) -> Result<GroupStatus, BoxDynError> {

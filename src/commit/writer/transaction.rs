@@ -6,7 +6,7 @@ use crate::{
     clock,
     domain::{ApiError, Timestamp, TraceKey},
     metrics::MetricDeltas,
-    store::{Changes, Ingest, StoreError, StoredTrace},
+    store::{Changes, Ingest, MergeRuns, StoreError, StoredTrace, edit::Order},
 };
 
 use super::{
@@ -18,6 +18,9 @@ use super::{
 
 /// Users that are known to be registered.
 const REGISTERED_USERS: usize = 100_000;
+
+/// In whose name what spans say is written.
+const TELEMETRY: &str = "telemetry";
 
 /// Stored rows that are read at once, unless one trace has more: each can have 128 KiB.
 const ROWS_AT_ONCE: usize = 256;
@@ -151,6 +154,11 @@ impl Writer {
             self.write_rows(connection, &mut plan, input).await?;
         }
 
+        if !group.runs.is_empty() {
+            let merge = Order::new(TELEMETRY, MergeRuns(group.runs));
+            connection.edit_within(&merge, now).await?;
+        }
+
         let fingerprints = plan.fingerprints();
         let groups = if fingerprints.is_empty() {
             Vec::new()
@@ -240,6 +248,8 @@ fn users<'w>(works: &[&'w Work]) -> Vec<&'w String> {
                 users
                     .extend(facts.filter_map(|sighting| sighting.facts.as_ref()?.user_id.as_ref()));
                 users.extend(findings.rows.iter().filter_map(|row| row.user_id.as_ref()));
+                let runs = findings.runs.values();
+                users.extend(runs.filter_map(|run| Some(&run.user_id.as_ref()?.value)));
             }
             Work::Errors(errors) => {
                 users.extend(errors.iter().filter_map(|error| error.user_id.as_ref()));

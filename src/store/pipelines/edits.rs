@@ -14,15 +14,19 @@ use crate::{
         edit::{AuditEntry, Edit, EditError, EditTx, ROWS_PER_EDIT, Refusal},
         reader::{
             Statement,
-            pipelines::{pipeline, select_pipelines, stage, stages_of},
+            pipelines::{stage, stages_of},
         },
     },
 };
 
 use super::{
     MAX_STAGES, PipelinePatch, StagePatch,
+    held::{Held, hold, hold_with_stages, store_seen},
     new_pipeline::{new_stage, pipeline_sizes},
-    rows::{insert_pipelines, insert_stages, register_assets, register_users, store, store_stage},
+    rows::{
+        NewRun, insert_pipelines, insert_stages, register_assets, register_users, store,
+        store_stage, write,
+    },
 };
 
 /// Larger values are told in an audit entry by their size.
@@ -55,7 +59,7 @@ impl Edit for CreatePipelines {
             })
             .collect();
         for created in answer.iter_mut().filter(|created| !created.is_new) {
-            created.pipeline = find_same(tx, &created.pipeline).await?;
+            *created = find_same(tx, &created.pipeline).await?;
         }
         Ok(answer)
     }
@@ -111,7 +115,8 @@ async fn insert_new<DB: Dialect>(
     let runs = || new.iter().map(|new| &new.pipeline);
     register_users(tx, runs().filter_map(|run| run.user_id.as_deref())).await?;
     register_assets(tx, runs().filter_map(|run| run.asset_id.as_deref())).await?;
-    let mut inserted = insert_pipelines(tx, new).await?;
+    let rows = runs().map(|run| NewRun { run, seen: None });
+    let mut inserted = insert_pipelines(tx, rows).await?;
     let mut are_new = Vec::with_capacity(new.len());
     let (mut stages, mut entries) = (Vec::new(), Vec::new());
     for new in new {
@@ -158,7 +163,7 @@ impl Edit for UpdatePipeline {
     type Answer = Option<Pipeline>;
 
     async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
-        let Some(before) = hold(tx, &self.id).await? else {
+        let Some(Held { run: before, seen }) = hold(tx, &self.id).await? else {
             return Ok(None);
         };
         is_not_deleted(&before)?;
@@ -168,6 +173,10 @@ impl Edit for UpdatePipeline {
             register_users(tx, after.user_id.as_deref()).await?;
             register_assets(tx, after.asset_id.as_deref()).await?;
             store(tx, &after).await?;
+            if let Some(mut seen) = seen {
+                seen.note(&before, &after);
+                store_seen(tx, &self.id, &seen).await?;
+            }
             let (before, after) = differences(&before, &after);
             let entry = entry("update", &self.id, Some(before), after);
             tx.audit(vec![entry]).await?;
@@ -196,7 +205,7 @@ impl Edit for UpdateStage {
 
     async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
         // Holding the run keeps others from adding the same stage.
-        let Some(mut run) = hold(tx, &self.id).await? else {
+        let Some(Held { mut run, seen }) = hold(tx, &self.id).await? else {
             return Ok(None);
         };
         is_not_deleted(&run)?;
@@ -217,6 +226,10 @@ impl Edit for UpdateStage {
         }
         // A run of which a stage goes on is not silent.
         store(tx, &run).await?;
+        if let Some(mut seen) = seen {
+            seen.note_stage(before, &after);
+            store_seen(tx, &self.id, &seen).await?;
+        }
         let entry = match before {
             Some(before) => {
                 let (mut before, mut after) = differences(before, &after);
@@ -266,7 +279,7 @@ impl Edit for SetDeleted {
     type Answer = Option<Pipeline>;
 
     async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
-        let Some(before) = hold(tx, &self.id).await? else {
+        let Some(Held { run: before, .. }) = hold(tx, &self.id).await? else {
             return Ok(None);
         };
         if before.deleted_at.is_some() == self.is_deleted {
@@ -328,18 +341,6 @@ impl Edit for PurgePipelines {
     }
 }
 
-/// The run as it is, held until the transaction ends.
-async fn hold<DB: Dialect>(
-    tx: &mut EditTx<'_, DB>,
-    id: &PipelineId,
-) -> Result<Option<Pipeline>, sqlx::Error> {
-    let mut statement = select_pipelines::<DB>();
-    statement
-        .with(" WHERE id = ", id.clone())
-        .push(DB::FOR_UPDATE);
-    tx.first(statement, pipeline::<DB>).await
-}
-
 fn is_not_deleted(run: &Pipeline) -> Result<(), Refusal> {
     if run.deleted_at.is_none() {
         return Ok(());
@@ -351,22 +352,35 @@ fn is_not_deleted(run: &Pipeline) -> Result<(), Refusal> {
     ))
 }
 
-/// The run that is there under the id of a new one, if it was asked to do the same.
+/// The run that is there under the id of a new one: one that was asked to do the same, or one of which
+/// only spans spoke so far, which becomes the new one.
 async fn find_same<DB: Dialect>(
     tx: &mut EditTx<'_, DB>,
     new: &PipelineWithStages,
-) -> Result<PipelineWithStages, EditError> {
+) -> Result<Created, EditError> {
     let id = &new.pipeline.id;
     let taken = || Refusal::new("id", id.as_str(), "another run has this id already");
-    let stored = hold(tx, id).await?.ok_or_else(taken)?;
-    is_not_deleted(&stored)?;
-    let stages = tx.all(stages_of::<DB>(id), stage::<DB>).await?;
-    let stored = PipelineWithStages {
-        pipeline: stored,
-        stages,
-    };
+    let held = hold_with_stages(tx, &[id]).await?.remove(id);
+    let (stored, seen) = held.ok_or_else(taken)?;
+    is_not_deleted(&stored.pipeline)?;
+    let of_spans = seen.filter(|seen| !seen.is_made_by_hand());
+    if let Some(mut seen) = of_spans {
+        let mut adopted = stored.clone();
+        seen.adopt(&mut adopted, new, tx.now);
+        write(tx, &stored, &adopted).await?;
+        store_seen(tx, id, &seen).await?;
+        let entry = entry("create", id, None, audited(&adopted));
+        tx.audit(vec![entry]).await?;
+        return Ok(Created {
+            pipeline: adopted,
+            is_new: true,
+        });
+    }
     if asks_the_same(new, &stored) {
-        Ok(stored)
+        Ok(Created {
+            pipeline: stored,
+            is_new: false,
+        })
     } else {
         Err(taken().into())
     }

@@ -2,7 +2,10 @@
 //! the repository in front of them. How runs are read stands with the other readers.
 
 mod edits;
+mod failures;
 mod filter;
+mod held;
+mod merge_runs;
 mod new_pipeline;
 mod patch;
 mod repository;
@@ -11,6 +14,7 @@ mod statistics;
 
 pub use edits::Created;
 pub use filter::PipelineFilter;
+pub use merge_runs::MergeRuns;
 pub use new_pipeline::{NewPipeline, NewStage};
 pub use patch::{Patch, PipelinePatch, StagePatch};
 pub use repository::{GenerationPipelineRepository, PipelineFailure};

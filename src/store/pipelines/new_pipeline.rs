@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         InvalidPipelineId, Pipeline, PipelineId, PipelineStatus, PipelineWithStages, Stage,
-        StageStatus, Timestamp, TraceId, is_progress, name_in_config,
+        StageStatus, StatusBy, Timestamp, TraceId, is_progress, name_in_config,
     },
     store::{
         InvalidField,
@@ -143,6 +143,7 @@ impl NewPipeline {
             asset_id: checks.word("assetId", self.asset_id, 255),
             config,
             status: PipelineStatus::Initializing,
+            status_by: StatusBy::Api,
             progress: checked_progress(&mut checks, self.progress.unwrap_or(0)),
             current_stage: checks.word("currentStage", self.current_stage, 100),
             error: None,
@@ -272,6 +273,7 @@ pub(super) fn new_stage(pipeline: &Pipeline, stage_name: String, stage_order: i3
         stage_name,
         stage_order,
         status: StageStatus::Pending,
+        status_by: StatusBy::Api,
         progress: 0,
         result: None,
         error: None,
@@ -279,6 +281,7 @@ pub(super) fn new_stage(pipeline: &Pipeline, stage_name: String, stage_order: i3
         started_at: None,
         completed_at: None,
         duration: None,
+        state_at: pipeline.updated_at,
         created_at: pipeline.updated_at,
         updated_at: pipeline.updated_at,
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::types::Json;
 
 use crate::{
-    domain::{Pipeline, PipelineId, PipelineWithStages, Stage},
+    domain::{Pipeline, PipelineId, PipelineWithStages, SeenRun, Stage},
     store::{Dialect, edit::EditTx, reader::Statement},
 };
 
@@ -62,26 +62,33 @@ pub(super) async fn register_assets<'a, DB: Dialect>(
     tx.execute(statement).await.map(drop)
 }
 
-/// Inserts those that are not there; which these are.
-pub(super) async fn insert_pipelines<DB: Dialect>(
+/// A run that is to be inserted.
+pub(super) struct NewRun<'r> {
+    pub(super) run: &'r Pipeline,
+    /// What spans said of it, if any spoke.
+    pub(super) seen: Option<&'r SeenRun>,
+}
+
+/// Inserts those that are not there, of two of one id the first; which these are.
+pub(super) async fn insert_pipelines<'r, DB: Dialect>(
     tx: &mut EditTx<'_, DB>,
-    new: &[&PipelineWithStages],
+    new: impl IntoIterator<Item = NewRun<'r>>,
 ) -> Result<BTreeSet<PipelineId>, sqlx::Error> {
     // In order, so that two batches cannot wait for each other in a circle.
     let mut runs = BTreeMap::new();
     for new in new {
-        runs.entry(&new.pipeline.id).or_insert(&new.pipeline);
+        runs.entry(&new.run.id).or_insert(new);
     }
     if runs.is_empty() {
         return Ok(BTreeSet::new());
     }
     let mut statement = Statement::<DB>::new(
-        "INSERT INTO generation_pipelines (id, user_id, asset_id, config, status, progress, \
-         current_stage, error, error_stage, error_details, results, meshy_task_id, \
+        "INSERT INTO generation_pipelines (id, user_id, asset_id, config, status, status_by, \
+         progress, current_stage, error, error_stage, error_details, results, meshy_task_id, \
          rigging_task_id, created_at, started_at, completed_at, updated_at, expires_at, name, \
-         service_name, trace_id, state_at, deleted_at) VALUES ",
+         service_name, trace_id, state_at, deleted_at, seen) VALUES ",
     );
-    for (index, run) in runs.into_values().enumerate() {
+    for (index, NewRun { run, seen }) in runs.into_values().enumerate() {
         statement
             .with(if index == 0 { "(" } else { ", (" }, run.id.clone())
             .with(", ", run.user_id.clone())
@@ -90,6 +97,7 @@ pub(super) async fn insert_pipelines<DB: Dialect>(
             .push(", ")
             .with(DB::PIPELINE_STATUS[0], run.status)
             .push(DB::PIPELINE_STATUS[1])
+            .with(", ", run.status_by)
             .with(", ", run.progress)
             .with(", ", run.current_stage.clone())
             .with(", ", run.error.clone())
@@ -108,6 +116,7 @@ pub(super) async fn insert_pipelines<DB: Dialect>(
             .with(", ", run.trace_id)
             .with(", ", run.state_at)
             .with(", ", run.deleted_at)
+            .with(", ", seen.cloned().map(Json))
             .push(")");
     }
     statement.push(" ON CONFLICT (id) DO NOTHING RETURNING id");
@@ -123,9 +132,9 @@ pub(super) async fn insert_stages<DB: Dialect>(
         return Ok(());
     }
     let mut statement = Statement::<DB>::new(
-        "INSERT INTO pipeline_stages (pipeline_id, id, stage_name, stage_order, status, progress, \
-         result, error, error_details, started_at, completed_at, duration, created_at, \
-         updated_at) VALUES ",
+        "INSERT INTO pipeline_stages (pipeline_id, id, stage_name, stage_order, status, status_by, \
+         progress, result, error, error_details, started_at, completed_at, duration, state_at, \
+         created_at, updated_at) VALUES ",
     );
     for (index, stage) in stages.iter().enumerate() {
         statement
@@ -139,6 +148,7 @@ pub(super) async fn insert_stages<DB: Dialect>(
             .push(", ")
             .with(DB::STAGE_STATUS[0], stage.status)
             .push(DB::STAGE_STATUS[1])
+            .with(", ", stage.status_by)
             .with(", ", stage.progress)
             .with(", ", stage.result.clone().map(Json))
             .with(", ", stage.error.clone())
@@ -146,11 +156,45 @@ pub(super) async fn insert_stages<DB: Dialect>(
             .with(", ", stage.started_at)
             .with(", ", stage.completed_at)
             .with(", ", stage.duration)
+            .with(", ", stage.state_at)
             .with(", ", stage.created_at)
             .with(", ", stage.updated_at)
             .push(")");
     }
     tx.execute(statement).await.map(drop)
+}
+
+/// Writes all that can change of a run, and of its stages what has changed.
+pub(super) async fn write<DB: Dialect>(
+    tx: &mut EditTx<'_, DB>,
+    before: &PipelineWithStages,
+    after: &PipelineWithStages,
+) -> Result<(), sqlx::Error> {
+    let run = &after.pipeline;
+    // What spans named once may be deleted by now.
+    if run.asset_id != before.pipeline.asset_id {
+        register_assets(tx, run.asset_id.as_deref()).await?;
+    }
+    store(tx, run).await?;
+    let mut new = Vec::new();
+    for stage in &after.stages {
+        match before.stages.iter().find(|it| it.id == stage.id) {
+            Some(stored) if stored == stage => {}
+            Some(_) => store_stage(tx, stage).await?,
+            None => new.push(stage),
+        }
+    }
+    let gone = before.stages.iter();
+    let gone = gone.filter(|stage| after.stages.iter().all(|it| it.id != stage.id));
+    let gone: Vec<String> = gone.map(|stage| stage.id.clone()).collect();
+    if !gone.is_empty() {
+        let mut statement =
+            Statement::<DB>::new("DELETE FROM pipeline_stages WHERE pipeline_id = ");
+        statement.bind(run.id.clone()).push(" AND id IN (");
+        statement.list(gone).push(")");
+        tx.execute(statement).await?;
+    }
+    insert_stages(tx, &new).await
 }
 
 /// Writes all that can change of a run.
@@ -166,6 +210,8 @@ pub(super) async fn store<DB: Dialect>(
         .push(", status = ")
         .with(DB::PIPELINE_STATUS[0], run.status)
         .push(DB::PIPELINE_STATUS[1])
+        .with(", status_by = ", run.status_by)
+        .with(", created_at = ", run.created_at)
         .with(", progress = ", run.progress)
         .with(", current_stage = ", run.current_stage.clone())
         .with(", error = ", run.error.clone())
@@ -198,6 +244,8 @@ pub(super) async fn store_stage<DB: Dialect>(
         .push(", status = ")
         .with(DB::STAGE_STATUS[0], stage.status)
         .push(DB::STAGE_STATUS[1])
+        .with(", status_by = ", stage.status_by)
+        .with(", state_at = ", stage.state_at)
         .with(", progress = ", stage.progress)
         .with(", result = ", stage.result.clone().map(Json))
         .with(", error = ", stage.error.clone())
@@ -205,6 +253,7 @@ pub(super) async fn store_stage<DB: Dialect>(
         .with(", started_at = ", stage.started_at)
         .with(", completed_at = ", stage.completed_at)
         .with(", duration = ", stage.duration)
+        .with(", created_at = ", stage.created_at)
         .with(", updated_at = ", stage.updated_at)
         .with(" WHERE pipeline_id = ", stage.pipeline_id.clone())
         .with(" AND id = ", stage.id.clone());

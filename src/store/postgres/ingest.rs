@@ -204,6 +204,15 @@ impl Ingest for PostgresIngest {
         timed!(self, "make edits", EDIT_TIME * AT_ONCE, edit(edits, now))
     }
 
+    async fn edit_within(&mut self, edit: &dyn AnyEdit, now: Timestamp) -> Result<(), StoreError> {
+        timed!(
+            self,
+            "make an edit",
+            EDIT_TIME * AT_ONCE,
+            edit_within(edit, now)
+        )
+    }
+
     async fn commit(&mut self) -> Result<(), StoreError> {
         let committed = timed!(self, "commit", commit());
         match committed {

@@ -23,15 +23,16 @@ use super::{
 
 /// The columns of [`pipeline`].
 pub(in crate::store) const PIPELINE_COLUMNS: &str = "\
-    id, user_id, asset_id, config, CAST(status AS TEXT) AS status, progress, current_stage, \
-    error, error_stage, error_details, results, meshy_task_id, rigging_task_id, created_at, \
+    id, user_id, asset_id, config, CAST(status AS TEXT) AS status, status_by, progress, \
+    current_stage, error, error_stage, error_details, results, meshy_task_id, rigging_task_id, created_at, \
     started_at, completed_at, updated_at, expires_at, name, service_name, trace_id, state_at, \
     deleted_at";
 
 /// The columns of [`stage`].
 pub(in crate::store) const STAGE_COLUMNS: &str = "\
-    pipeline_id, id, stage_name, stage_order, CAST(status AS TEXT) AS status, progress, result, \
-    error, error_details, started_at, completed_at, duration, created_at, updated_at";
+    pipeline_id, id, stage_name, stage_order, CAST(status AS TEXT) AS status, status_by, progress, \
+    result, error, error_details, started_at, completed_at, duration, state_at, created_at, \
+    updated_at";
 
 #[async_trait]
 impl<T: ReadsSql> PipelineReader for T {
@@ -337,6 +338,7 @@ pub(in crate::store) fn pipeline<DB: Dialect>(row: &DB::Row) -> Result<Pipeline,
         asset_id: DB::get(row, "asset_id")?,
         config,
         status: DB::get(row, "status")?,
+        status_by: DB::get(row, "status_by")?,
         progress: DB::get(row, "progress")?,
         current_stage: DB::get(row, "current_stage")?,
         error: DB::get(row, "error")?,
@@ -366,6 +368,7 @@ pub(in crate::store) fn stage<DB: Dialect>(row: &DB::Row) -> Result<Stage, sqlx:
         stage_name: DB::get(row, "stage_name")?,
         stage_order: DB::get(row, "stage_order")?,
         status: DB::get(row, "status")?,
+        status_by: DB::get(row, "status_by")?,
         progress: DB::get(row, "progress")?,
         result: json::<DB>(row, "result")?,
         error: DB::get(row, "error")?,
@@ -373,6 +376,7 @@ pub(in crate::store) fn stage<DB: Dialect>(row: &DB::Row) -> Result<Stage, sqlx:
         started_at: DB::get(row, "started_at")?,
         completed_at: DB::get(row, "completed_at")?,
         duration: DB::get(row, "duration")?,
+        state_at: DB::get(row, "state_at")?,
         created_at: DB::get(row, "created_at")?,
         updated_at: DB::get(row, "updated_at")?,
     })

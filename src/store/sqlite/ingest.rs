@@ -395,6 +395,11 @@ impl Ingest for SqliteIngest {
         Ok(())
     }
 
+    async fn edit_within(&mut self, edit: &dyn AnyEdit, now: Timestamp) -> Result<(), StoreError> {
+        let made = edit.on_sqlite(&mut self.connection, now).await;
+        made.during("make an edit").map(drop)
+    }
+
     async fn commit(&mut self) -> Result<(), StoreError> {
         let committed = self.end("COMMIT").await;
         // A COMMIT that failed can leave the transaction open.

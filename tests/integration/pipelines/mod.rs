@@ -8,6 +8,7 @@ mod pages;
 mod purge;
 mod random;
 mod refused;
+mod seen;
 mod statistics;
 mod terminal;
 
@@ -40,11 +41,24 @@ struct AtTime {
     now_micros: AtomicI64,
 }
 
+impl AtTime {
+    fn new(connection: Box<dyn Ingest>, now: Timestamp) -> Self {
+        Self {
+            connection: Mutex::new(connection),
+            now_micros: AtomicI64::new(now.as_micros()),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.now_micros.load(Ordering::Relaxed))
+    }
+}
+
 #[async_trait]
 impl Editor for AtTime {
     async fn edit(&self, edit: Arc<dyn AnyEdit>) -> Result<(), WriteError> {
         let mut connection = self.connection.lock().await;
-        let now = Timestamp::from_micros(self.now_micros.load(Ordering::Relaxed));
+        let now = self.now();
         match connection.edit(&[&*edit], now).await {
             Ok(()) => {
                 connection.commit().await.unwrap();
@@ -70,10 +84,7 @@ struct Runs {
 impl Runs {
     async fn new(database: Database) -> Self {
         let store = connect(&database.settings()).await.unwrap();
-        let editor = Arc::new(AtTime {
-            connection: Mutex::new(store.writer().await.unwrap()),
-            now_micros: AtomicI64::new(NOON.as_micros()),
-        });
+        let editor = Arc::new(AtTime::new(store.writer().await.unwrap(), NOON));
         Self {
             pipelines: GenerationPipelineRepository::new(
                 Arc::clone(&store) as _,
@@ -87,7 +98,12 @@ impl Runs {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.editor.now_micros.load(Ordering::Relaxed))
+        self.editor.now()
+    }
+
+    /// Another process that changes the same runs.
+    async fn another_replica(&self) -> AtTime {
+        AtTime::new(self.store.writer().await.unwrap(), self.now())
     }
 
     /// From now on changes happen so many seconds later.

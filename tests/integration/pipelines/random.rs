@@ -278,7 +278,7 @@ impl Model {
             name.clone(),
             json!({
                 "id": name, "userId": by, "assetId": asset, "config": config(*number),
-                "status": "initializing", "progress": 0, "currentStage": null, "error": null,
+                "status": "initializing", "statusBy": "api", "progress": 0, "currentStage": null, "error": null,
                 "errorStage": null, "errorDetails": null, "results": {}, "meshyTaskId": null,
                 "riggingTaskId": null, "createdAt": now, "startedAt": null, "completedAt": null,
                 "updatedAt": now, "expiresAt": null, "name": "t",
@@ -297,9 +297,9 @@ impl Model {
         let (name, now) = (stage_name(stage), self.now());
         json!({
             "pipelineId": run, "id": name, "stageName": name, "stageOrder": place,
-            "status": "pending", "progress": 0, "result": null, "error": null,
+            "status": "pending", "statusBy": "api", "progress": 0, "result": null, "error": null,
             "errorDetails": null, "startedAt": null, "completedAt": null, "duration": null,
-            "createdAt": now, "updatedAt": now,
+            "stateAt": now, "createdAt": now, "updatedAt": now,
         })
     }
 
@@ -480,9 +480,7 @@ fn move_on(
         return Some("status");
     }
     row["status"] = status.into();
-    if is_run {
-        row["stateAt"] = json!(now);
-    }
+    row["stateAt"] = json!(now);
     if status == "processing" {
         row["startedAt"] = json!(now);
     } else {

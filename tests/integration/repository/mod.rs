@@ -116,8 +116,13 @@ impl World {
                 stands_for: 1.0,
             });
         }
-        let outcome = self.queue.submit(Work::Telemetry(findings)).unwrap();
-        assert!(matches!(outcome.await.unwrap(), Outcome::Committed(_)));
+        let outcome = self.submit(Work::Telemetry(findings)).await;
+        assert!(matches!(outcome, Outcome::Committed(_)));
+    }
+
+    /// Commits some work; what became of it.
+    pub async fn submit(&self, work: Work) -> Outcome {
+        self.queue.submit(work).unwrap().await.unwrap()
     }
 
     /// All that match, with filters too that a repository refuses without a time.

@@ -148,6 +148,15 @@ impl Session {
         Ok(())
     }
 
+    pub(super) async fn edit_within(
+        &mut self,
+        edit: &dyn AnyEdit,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let made = edit.on_postgres(&mut self.connection, now).await;
+        made.during("make an edit").map(drop)
+    }
+
     pub(super) async fn take_over(
         &mut self,
         keys: &[ImportKey],

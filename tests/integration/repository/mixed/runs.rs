@@ -138,6 +138,7 @@ impl Played {
             }
             for stage in &mut found.stages {
                 (stage.created_at, stage.updated_at) = (base(), base());
+                stage.state_at = base();
                 stage.started_at = stage.started_at.map(|_| base());
                 stage.completed_at = stage.completed_at.map(|_| base());
                 stage.duration = stage.duration.map(|_| 0);
