@@ -1,9 +1,9 @@
 //! axum under `tracing-opentelemetry` (`examples/axum.rs`): exceptions of Rust are messages, without
 //! type and without stack.
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
-use super::{Called, Case, Request, Row, below_order, run};
+use super::{Called, Case, Request, Row, below_order, example, run};
 use crate::databases::Kind;
 
 /// One round of requests for an order.
@@ -47,18 +47,10 @@ fn requests(order: usize, _called: Called) -> Vec<Request> {
     ]
 }
 
-/// The example, which `cargo test` builds with the tests, into a folder beside theirs.
-fn example() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let example = tests.ancestors().nth(2).unwrap().join("examples/axum");
-    assert!(example.exists(), "first: cargo build --example axum");
-    example
-}
-
 fn run_axum(kind: Kind) {
     let case = Case {
         name: "Rust (axum)",
-        command: Command::new(example()),
+        command: Command::new(example("axum")),
         protocol: Some("http/protobuf"),
         batch: 512,
         route: "/orders/{id}",

@@ -9,6 +9,7 @@ mod express;
 mod flask;
 mod go;
 mod java;
+mod workers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -475,6 +476,15 @@ fn built(name: &str) -> PathBuf {
     drop(fs::remove_dir_all(&folder));
     fs::create_dir_all(&folder).unwrap();
     folder
+}
+
+/// An example, which `cargo test` builds with the tests, into a folder beside theirs.
+fn example(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let examples = tests.ancestors().nth(2).unwrap().join("examples");
+    let example = examples.join(name);
+    assert!(example.exists(), "first: cargo build --example {name}");
+    example
 }
 
 /// A file of the folder of applications.
