@@ -4,10 +4,11 @@
 //! A `sh server` block starts the program, which stays until the next one takes its place. A `sh`
 //! block is a person in another terminal. A `text` block is what the one before it printed. A
 //! `toml` block is the `redspan.toml` of the next one. `sh python` and `sh node` blocks are what
-//! somebody with an application does, after the `sh environment` block. Only places differ: each
-//! server takes free ports, its folder is a temporary one, and the PostgreSQL server is the tests'
-//! own.
+//! somebody with an application does, after the `sh environment` block; `python` and `js node`
+//! blocks become part of such an application. Only places differ: each server takes free ports, its
+//! folder is a temporary one, and the PostgreSQL server is the tests' own.
 
+mod pipelines;
 mod site;
 pub mod snippets;
 
@@ -236,10 +237,12 @@ fn every_block_of_the_readme_does_what_it_shows() {
             "sql" => assert!(newcomer.query(text) > 0, "{text}"),
             "sh python" => snippets::run(&newcomer, "Python", text),
             "sh node" => snippets::run(&newcomer, "Node", text),
+            "python" => pipelines::run_python(&newcomer, text),
+            "js node" => pipelines::run_node(&newcomer, text),
             // Compared below, and in `snippets.rs`; nginx serves with its lines in `site.rs`; with
             // those for Java and Go whole applications are built, in `tests/integration/apps`.
-            "promql" | "sh environment" | "sh dotnet" | "rust" | "js" | "nginx" | "yaml"
-            | "sh java" | "go" => {}
+            "promql" | "sh environment" | "sh dotnet" | "rust" | "rust worker" | "js" | "nginx"
+            | "yaml" | "sh java" | "go" => {}
             other => panic!("nothing is known of {other:?} blocks:\n{text}"),
         }
     }

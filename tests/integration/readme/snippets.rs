@@ -159,13 +159,18 @@ fn the_lines_for_a_collector_are_an_exporter_to_redspan() {
 }
 
 #[test]
-fn the_lines_for_rust_are_those_of_the_example() {
-    let example = include_str!("../../../examples/axum.rs");
+fn the_lines_for_rust_are_those_of_the_examples() {
     let trimmed = |text: &str| {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         lines.join("\n")
     };
-    assert!(trimmed(example).contains(trimmed(block("rust")).trim_end()));
+    for (language, example) in [
+        ("rust", include_str!("../../../examples/axum.rs")),
+        ("rust worker", include_str!("../../../examples/worker.rs")),
+    ] {
+        let lines = trimmed(block(language));
+        assert!(trimmed(example).contains(lines.trim_end()), "{language}");
+    }
 }
 
 #[test]
