@@ -38,21 +38,22 @@ impl DirectWriter {
         }
     }
 
-    async fn attempt(&self, edit: &dyn AnyEdit) -> Result<(), StoreError> {
+    /// Whether it was made: what is counted for good cannot be.
+    async fn attempt(&self, edit: &dyn AnyEdit) -> Result<bool, StoreError> {
         let mut kept = self.connection.lock().await;
         let mut connection = match kept.take() {
             Some(connection) => connection,
             None => self.store.writer().await?,
         };
-        let mut made = connection.edit(&[edit], clock::now()).await;
-        if made.is_ok() {
-            made = connection.commit().await;
-        }
-        if let Err(error) = &made {
-            if error.lost_connection() {
-                return made;
-            }
-            connection.rollback().await;
+        let made = match connection.edit(&[edit], clock::now()).await {
+            Ok(endings) if endings.is_empty() => connection.commit().await.map(|()| true),
+            Ok(_) => Ok(false),
+            Err(error) => Err(error),
+        };
+        match &made {
+            Ok(true) => {}
+            Err(error) if error.lost_connection() => return made,
+            Ok(false) | Err(_) => connection.rollback().await,
         }
         *kept = Some(connection);
         made
@@ -69,7 +70,9 @@ impl Editor for DirectWriter {
                     sleep(jitter(attempt)).await;
                     attempt += 1;
                 }
-                made => return made.map_err(told),
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(needs_counters()),
+                Err(error) => return Err(told(error)),
             }
         }
     }
@@ -107,7 +110,7 @@ impl ErrorWriter for DirectWriter {
 
 /// What is counted is counted by a server, which owns the counters.
 fn needs_counters() -> WriteError {
-    WriteError::Refused("errors are logged through a running redspan".to_owned())
+    WriteError::Refused("errors are logged, and runs changed, through a running redspan".to_owned())
 }
 
 fn told(error: StoreError) -> WriteError {

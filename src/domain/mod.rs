@@ -1,6 +1,7 @@
 //! The vocabulary: what an error, an hour, a run, a sighting and their names are. No I/O, no async, no clock.
 
 mod course;
+mod endings;
 mod entry;
 mod error;
 mod ids;
@@ -16,6 +17,7 @@ mod time;
 mod users;
 
 pub use course::{Course, Taken};
+pub use endings::{EndedRuns, Endings, RUN_BUCKETS, RUN_BUCKETS_SECONDS};
 pub use entry::{
     DURATION_BUCKETS, DURATION_BUCKETS_SECONDS, EntrySpan, Sampling, Series, duration_bucket,
 };

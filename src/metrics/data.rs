@@ -1,5 +1,7 @@
 //! The mirror of `metric_totals`: what this writer has committed, and never anything else.
 
+mod endings;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
@@ -11,10 +13,11 @@ use prometheus::{
     proto,
 };
 
-use super::deltas::{MetricDeltas, RequestsDelta};
+use super::deltas::MetricDeltas;
 use crate::{
     domain::{
-        Category, DURATION_BUCKETS, DURATION_BUCKETS_SECONDS, ErrorLabels, OTHER, Series, Severity,
+        Category, DURATION_BUCKETS_SECONDS, ErrorLabels, OTHER, RUN_BUCKETS_SECONDS, Series,
+        Severity,
     },
     store::{Labels, MetricFamily, MetricTotal},
 };
@@ -31,6 +34,8 @@ const OUTCOMES: [&str; 2] = ["error", "ok"];
 const SEVERITY: &str = "severity";
 const CATEGORY: &str = "category";
 const EXTERNAL_SERVICE: &str = "external_service";
+const NAME: &str = "name";
+const STAGE: &str = "stage";
 
 /// Counters that count data. Cheap to clone: all clones are the same counters.
 #[derive(Clone)]
@@ -96,7 +101,14 @@ impl DataCounters {
                     staging.count(MetricFamily::Requests, labels, count);
                 }
             }
-            staging.observe(MetricFamily::RequestDuration, labels, delta);
+            let count = delta.ok + delta.errors;
+            staging.observe(
+                MetricFamily::RequestDuration,
+                labels,
+                count,
+                delta.duration_nanos,
+                &delta.buckets,
+            );
         }
         for (labels, count) in &deltas.errors {
             let labels = staging.admit(MetricFamily::Errors, error_labels(labels));
@@ -112,6 +124,7 @@ impl DataCounters {
                 staging.count(family, labels, *count);
             }
         }
+        staging.endings(&deltas.endings);
         self.overflow.inc_by(staging.folded);
         staging.into_totals()
     }
@@ -167,7 +180,7 @@ impl Staging<'_> {
         let coarser = if self.holds(family, &of_service, room.of_service) {
             of_service
         } else {
-            let of_all = folded(of_service, &[SERVICE_NAME, ENVIRONMENT]);
+            let of_all = folded(of_service, &[SERVICE_NAME, ENVIRONMENT, NAME, STAGE]);
             self.holds(family, &of_all, usize::MAX);
             of_all
         };
@@ -197,12 +210,19 @@ impl Staging<'_> {
         self.total(family, labels).value += count;
     }
 
-    fn observe(&mut self, family: MetricFamily, labels: Labels, delta: &RequestsDelta) {
+    fn observe(
+        &mut self,
+        family: MetricFamily,
+        labels: Labels,
+        count: i64,
+        nanos: i64,
+        buckets: &[i64],
+    ) {
         let total = self.total(family, labels);
-        total.value += delta.ok + delta.errors;
-        total.sum = total.sum.saturating_add(delta.duration_nanos);
-        total.buckets.resize(DURATION_BUCKETS, 0);
-        for (sum, bucket) in total.buckets.iter_mut().zip(delta.buckets) {
+        total.value += count;
+        total.sum = total.sum.saturating_add(nanos);
+        total.buckets.resize(buckets.len(), 0);
+        for (sum, bucket) in total.buckets.iter_mut().zip(buckets) {
             *sum += bucket;
         }
     }
@@ -256,6 +276,10 @@ impl Room {
             MetricFamily::Errors => (label_sets, Severity::ALL.len() * Category::ALL.len()),
             MetricFamily::MergedRows | MetricFamily::NewGroups | MetricFamily::RegressedGroups => {
                 (label_sets, 1)
+            }
+            // Outcomes stay true. Durations are shown under the names of runs, with fewer outcomes.
+            MetricFamily::Runs | MetricFamily::StageRuns | MetricFamily::RunDuration => {
+                (label_sets, endings::OUTCOMES)
             }
         };
         let of_service = all.saturating_sub(of_all);
@@ -333,10 +357,10 @@ impl Collector for DataCounters {
                         let endpoints = mirror.get(&MetricFamily::RequestDuration);
                         outcomes(sets, endpoints.unwrap_or(&none)).collect()
                     }
-                    MetricFamily::RequestDuration => sets
-                        .iter()
-                        .map(|(labels, total)| histogram(labels, total))
-                        .collect(),
+                    MetricFamily::RequestDuration => {
+                        histograms(sets, &DURATION_BUCKETS_SECONDS).collect()
+                    }
+                    MetricFamily::RunDuration => histograms(sets, &RUN_BUCKETS_SECONDS).collect(),
                     _ => sets
                         .iter()
                         .map(|(labels, total)| counter(labels, total.value))
@@ -371,9 +395,17 @@ fn counter(labels: &Labels, value: i64) -> proto::Metric {
     metric
 }
 
-fn histogram(labels: &Labels, total: &Total) -> proto::Metric {
+fn histograms<'a>(
+    sets: &'a BTreeMap<Labels, Total>,
+    bounds: &'a [f64],
+) -> impl Iterator<Item = proto::Metric> + 'a {
+    sets.iter()
+        .map(move |(labels, total)| histogram(labels, total, bounds))
+}
+
+fn histogram(labels: &Labels, total: &Total, bounds: &[f64]) -> proto::Metric {
     let mut cumulative = 0;
-    let buckets = DURATION_BUCKETS_SECONDS
+    let buckets = bounds
         .iter()
         .zip(&total.buckets)
         .map(|(bound, count)| {
@@ -410,7 +442,7 @@ fn exposed(family: MetricFamily, metrics: Vec<proto::Metric>) -> proto::MetricFa
     exposed.set_name(family.as_str().to_owned());
     exposed.set_help(help(family).to_owned());
     exposed.set_field_type(match family {
-        MetricFamily::RequestDuration => proto::MetricType::HISTOGRAM,
+        MetricFamily::RequestDuration | MetricFamily::RunDuration => proto::MetricType::HISTOGRAM,
         _ => proto::MetricType::COUNTER,
     });
     exposed.set_metric(metrics);
@@ -429,6 +461,11 @@ const fn help(family: MetricFamily) -> &'static str {
         MetricFamily::RegressedGroups => {
             "Kinds of failure that came back after they were resolved."
         }
+        MetricFamily::Runs => "Runs of pipelines that ended, each once, with its first outcome.",
+        MetricFamily::StageRuns => {
+            "Stages of runs that ended, each once, with their first outcome."
+        }
+        MetricFamily::RunDuration => "How long runs of pipelines took, by outcome.",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{DURATION_BUCKETS, ErrorLabels, Series, duration_bucket};
+use crate::domain::{DURATION_BUCKETS, Endings, ErrorLabels, Series, duration_bucket};
 
 /// What one transaction adds to the data counters. Collect, then hand to
 /// [`super::DataCounters::stage`].
@@ -13,6 +13,7 @@ pub struct MetricDeltas {
     pub(super) merged_rows: BTreeMap<String, i64>,
     pub(super) new_groups: BTreeMap<String, i64>,
     pub(super) regressed_groups: BTreeMap<String, i64>,
+    pub(super) endings: Endings,
 }
 
 /// What is added to the requests of one series.
@@ -81,6 +82,11 @@ impl MetricDeltas {
     /// Resolved groups of this service that came back.
     pub fn regressed_groups(&mut self, service_name: &str, groups: i64) {
         add(&mut self.regressed_groups, service_name, groups);
+    }
+
+    /// Runs and stages that began and ended.
+    pub fn endings(&mut self, endings: Endings) {
+        self.endings.append(endings);
     }
 }
 

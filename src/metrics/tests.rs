@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::{OTHER, Sampling, Series, Timestamp},
+    domain::{EndedRuns, Endings, OTHER, PipelineStatus, Sampling, Series, Timestamp},
     store::{MetricFamily, MetricTotal},
 };
 
@@ -128,6 +128,52 @@ fn what_is_beyond_the_limit_is_folded_and_nothing_is_lost() {
     let lines = |prefix| text.lines().filter(|line| line.starts_with(prefix)).count();
     assert!(lines("redspan_requests_total{") <= 200);
     assert!(lines("redspan_request_duration_seconds_count{") <= 100);
+}
+
+#[test]
+fn a_name_of_runs_is_shown_or_folded_with_all_of_its_outcomes() {
+    let metrics = Metrics::new(60);
+    let mut endings = Endings::default();
+    for name in 0..100 {
+        endings.names.insert(format!("{name:03}"));
+    }
+    for name in 0..100 {
+        let ended = EndedRuns {
+            runs: 3,
+            durations: 2,
+            ..EndedRuns::default()
+        };
+        let key = (format!("{name:03}"), PipelineStatus::Failed);
+        endings.runs.insert(key, ended);
+    }
+    let mut deltas = MetricDeltas::default();
+    deltas.endings(endings);
+    let staged = commit(&metrics, &deltas);
+    let of = |family| staged.iter().filter(move |total| total.family == family);
+    assert!(of(MetricFamily::Runs).count() <= 60);
+    for (family, expected) in [(MetricFamily::Runs, 300), (MetricFamily::RunDuration, 200)] {
+        let all: i64 = of(family).map(|total| total.value).sum();
+        assert_eq!(all, expected, "{family:?}");
+    }
+    let text = metrics.render();
+    for name in ["000", OTHER] {
+        for outcome in ["completed", "failed", "cancelled"] {
+            let series =
+                format!("redspan_pipeline_runs_total{{name=\"{name}\",outcome=\"{outcome}\"}}");
+            let shown = value(&text, &series).unwrap();
+            assert_eq!(shown > 0.0, outcome == "failed", "{series} {shown}");
+        }
+    }
+    let again = metrics.data.stage(&{
+        let mut known = MetricDeltas::default();
+        let names = ["000", "099"].map(str::to_owned).into();
+        known.endings(Endings {
+            names,
+            ..Endings::default()
+        });
+        known
+    });
+    assert_eq!(again, [], "what is shown already is not written again");
 }
 
 #[test]

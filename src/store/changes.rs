@@ -160,6 +160,12 @@ pub enum MetricFamily {
     NewGroups,
     /// `redspan_error_groups_regressed_total`
     RegressedGroups,
+    /// `redspan_pipeline_runs_total`
+    Runs,
+    /// `redspan_pipeline_stage_runs_total`
+    StageRuns,
+    /// `redspan_pipeline_duration_seconds`; `sum` in nanoseconds.
+    RunDuration,
 }
 
 impl MetricFamily {
@@ -171,6 +177,9 @@ impl MetricFamily {
         Self::MergedRows,
         Self::NewGroups,
         Self::RegressedGroups,
+        Self::Runs,
+        Self::StageRuns,
+        Self::RunDuration,
     ];
 
     /// The name of the family on /metrics, and in `metric_totals.family`.
@@ -183,6 +192,9 @@ impl MetricFamily {
             Self::MergedRows => "redspan_errors_merged_rows_total",
             Self::NewGroups => "redspan_error_groups_new_total",
             Self::RegressedGroups => "redspan_error_groups_regressed_total",
+            Self::Runs => "redspan_pipeline_runs_total",
+            Self::StageRuns => "redspan_pipeline_stage_runs_total",
+            Self::RunDuration => "redspan_pipeline_duration_seconds",
         }
     }
 }

@@ -56,7 +56,7 @@ use async_trait::async_trait;
 use edit::AnyEdit;
 
 use crate::domain::{
-    Aggregation, ApiError, AuditId, ErrorGroup, ErrorId, Fingerprint, Hour, ImportKey,
+    Aggregation, ApiError, AuditId, Endings, ErrorGroup, ErrorId, Fingerprint, Hour, ImportKey,
     RequestDigest, Sighting, StoredPart, Timestamp, TraceId, TraceKey,
 };
 
@@ -397,11 +397,18 @@ pub trait Ingest: Send {
     ) -> Result<Vec<ImportedHour>, StoreError>;
 
     /// Makes edits, in a transaction of their own that is to be committed. One that is refused takes
-    /// nothing of the others with it.
-    async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError>;
+    /// nothing of the others with it. Returns what is counted of them for good: the counters are the
+    /// caller's, and are written before the commit.
+    async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp)
+    -> Result<Endings, StoreError>;
 
-    /// Makes a change in the group's transaction, which is not committed yet.
-    async fn edit_within(&mut self, edit: &dyn AnyEdit, now: Timestamp) -> Result<(), StoreError>;
+    /// Makes a change in the group's transaction, which is not committed yet; returns what is counted
+    /// of it, as [`Ingest::edit`] does.
+    async fn edit_within(
+        &mut self,
+        edit: &dyn AnyEdit,
+        now: Timestamp,
+    ) -> Result<Endings, StoreError>;
 
     /// Commits. An error here means that nobody knows: see [`StoreError::UnknownOutcome`].
     async fn commit(&mut self) -> Result<(), StoreError>;

@@ -7,7 +7,10 @@ use std::{
 };
 
 use redspan::{
-    domain::{Category, ErrorLabels, Sampling, Series, Severity, Timestamp},
+    domain::{
+        Category, EndedRuns, Endings, ErrorLabels, PipelineStatus, Sampling, Series, Severity,
+        StageStatus, Timestamp,
+    },
     metrics::{MetricDeltas, Metrics, RecordResult, Signal},
 };
 
@@ -37,6 +40,7 @@ pub fn busy() -> Metrics {
     deltas.new_groups("shop/cart", 1);
     deltas.regressed_groups("shop/cart", 1);
     deltas.merged_rows("shop/cart", 1);
+    deltas.endings(endings());
     metrics.data.apply(metrics.data.stage(&deltas));
 
     let process = &metrics.process;
@@ -72,6 +76,26 @@ pub fn busy() -> Metrics {
         )],
     );
     metrics
+}
+
+/// A run that took two minutes and failed in one of its stages.
+fn endings() -> Endings {
+    let mut endings = Endings::default();
+    let failed = EndedRuns {
+        runs: 1,
+        durations: 1,
+        duration_nanos: 120_000_000_000,
+        buckets: std::array::from_fn(|bucket| i64::from(bucket == 5)),
+    };
+    let name = "text-to-3d".to_owned();
+    endings.runs.insert((name, PipelineStatus::Failed), failed);
+    for (stage, outcome) in [
+        ("mesh", StageStatus::Completed),
+        ("rig", StageStatus::Failed),
+    ] {
+        endings.stages.insert((stage.to_owned(), outcome), 1);
+    }
+    endings
 }
 
 /// All values of a family with these words among their labels.

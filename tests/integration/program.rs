@@ -258,6 +258,7 @@ impl Samples {
             "redspan_errors_total",
             "redspan_errors_merged_rows_total",
             "redspan_error_groups",
+            "redspan_pipeline_",
         ];
         Self(
             self.0

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     clock,
-    domain::{ApiError, Timestamp, TraceKey},
+    domain::{ApiError, Endings, Timestamp, TraceKey},
     metrics::MetricDeltas,
-    store::{Changes, Ingest, MergeRuns, StoreError, StoredTrace, edit::Order},
+    store::{Changes, Ingest, MergeRuns, MetricTotal, StoreError, StoredTrace, edit::Order},
 };
 
 use super::{
@@ -50,7 +50,7 @@ impl Writer {
             connection
                 .see_writer(&self.name, session.epoch, now)
                 .await?;
-            return edit(connection.as_mut(), works, now).await;
+            return self.edits(session, works, now).await;
         }
         self.register_users(connection.as_mut(), users(works), now)
             .await?;
@@ -91,6 +91,55 @@ impl Writer {
             outcomes: outcomes(works, &fresh, refused, tallies, &changed),
             trace_keys: changed.trace_keys,
         })
+    }
+
+    /// Makes the edits of a group; each leaves its answer with whoever asked for it.
+    async fn edits(
+        &mut self,
+        session: &mut Session,
+        works: &[&Work],
+        now: Timestamp,
+    ) -> Result<Done, StoreError> {
+        let edits = works.iter().filter_map(|work| match work {
+            Work::Edit(edit) => Some(edit.as_ref()),
+            _ => None,
+        });
+        let edits: Vec<_> = edits.collect();
+        let connection = &mut session.connection;
+        let endings = connection.edit(&edits, now).await?;
+        let mut metrics = self.counted(endings);
+        failpoint::pass("after_edit");
+        if !metrics.is_empty() {
+            if !connection.hold_writer(&self.name, session.epoch).await? {
+                connection.rollback().await;
+                self.lose_name();
+                session.epoch = connection.claim_writer(&self.name, now).await?;
+                let endings = connection.edit(&edits, now).await?;
+                metrics = self.counted(endings);
+                connection.hold_writer(&self.name, session.epoch).await?;
+            }
+            let changes = Changes {
+                now: Some(now),
+                writer: self.name.clone(),
+                metrics: metrics.clone(),
+                ..Changes::default()
+            };
+            connection.apply(&changes).await?;
+        }
+        connection.commit().await?;
+        failpoint::pass("after_edit_commit");
+        self.parts.metrics.data.apply(metrics);
+        Ok(Done {
+            outcomes: vec![Outcome::Edited; works.len()],
+            trace_keys: Vec::new(),
+        })
+    }
+
+    /// The counters as they are after what edits ended.
+    fn counted(&self, endings: Endings) -> Vec<MetricTotal> {
+        let mut gains = MetricDeltas::default();
+        gains.endings(endings);
+        self.parts.metrics.data.stage(&gains)
     }
 
     /// What the limits on hourly label sets have folded since the last time.
@@ -154,9 +203,10 @@ impl Writer {
             self.write_rows(connection, &mut plan, input).await?;
         }
 
+        let mut endings = Endings::default();
         if !group.runs.is_empty() {
             let merge = Order::new(TELEMETRY, MergeRuns(group.runs));
-            connection.edit_within(&merge, now).await?;
+            endings = connection.edit_within(&merge, now).await?;
         }
 
         let fingerprints = plan.fingerprints();
@@ -177,7 +227,9 @@ impl Writer {
             changes.imported = effects.errors.values().sum();
             MetricDeltas::default()
         } else {
-            deltas(&changes, &effects)
+            let mut gains = deltas(&changes, &effects);
+            gains.endings(endings);
+            gains
         };
         changes.metrics = self.parts.metrics.data.stage(&gains);
         connection.apply(&changes).await?;
@@ -258,26 +310,6 @@ fn users<'w>(works: &[&'w Work]) -> Vec<&'w String> {
         }
     }
     users
-}
-
-/// Makes the edits of a group; each leaves its answer with whoever asked for it.
-async fn edit(
-    connection: &mut dyn Ingest,
-    works: &[&Work],
-    now: Timestamp,
-) -> Result<Done, StoreError> {
-    let edits = works.iter().filter_map(|work| match work {
-        Work::Edit(edit) => Some(edit.as_ref()),
-        _ => None,
-    });
-    connection.edit(&edits.collect::<Vec<_>>(), now).await?;
-    failpoint::pass("after_edit");
-    connection.commit().await?;
-    failpoint::pass("after_edit_commit");
-    Ok(Done {
-        outcomes: vec![Outcome::Edited; works.len()],
-        trace_keys: Vec::new(),
-    })
 }
 
 /// Locks the traces of a piece and reads what is stored of them.

@@ -38,7 +38,7 @@ pub use purge::{PurgeErrors, Purged};
 pub use writers::PruneWriters;
 
 use super::{Dialect, InvalidField, RepositoryError, WriteError, imported, reader::Statement};
-use crate::domain::{ImportKey, Timestamp};
+use crate::domain::{Endings, ImportKey, Timestamp};
 
 /// Rows that one edit changes at most, so that telemetry never waits long behind it.
 pub const ROWS_PER_EDIT: u32 = 500;
@@ -102,6 +102,8 @@ pub struct EditTx<'c, DB: Dialect> {
     pub now: Timestamp,
     /// Who asked for it.
     pub actor: &'c str,
+    /// What of it is counted for good. Kept only if the edit is.
+    pub endings: Endings,
 }
 
 impl<'c, DB: Dialect> EditTx<'c, DB> {
@@ -111,6 +113,7 @@ impl<'c, DB: Dialect> EditTx<'c, DB> {
             connection,
             now,
             actor,
+            endings: Endings::default(),
         }
     }
 
@@ -179,14 +182,9 @@ impl dyn Editor {
     }
 }
 
-/// What became of an edit in its transaction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// It is to be committed.
-    Made,
-    /// It is to be taken back.
-    Refused,
-}
+/// What became of an edit in its transaction: what is counted of it for good, or `None` when it was
+/// refused and is to be taken back.
+pub type Made = Option<Endings>;
 
 /// An edit on its way to whatever database there is.
 pub trait AnyEdit: fmt::Debug + Send + Sync {
@@ -195,14 +193,14 @@ pub trait AnyEdit: fmt::Debug + Send + Sync {
         &'a self,
         connection: &'a mut SqliteConnection,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Verdict, sqlx::Error>>;
+    ) -> BoxFuture<'a, Result<Made, sqlx::Error>>;
 
     /// Applies it inside a transaction.
     fn on_postgres<'a>(
         &'a self,
         connection: &'a mut PgConnection,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Verdict, sqlx::Error>>;
+    ) -> BoxFuture<'a, Result<Made, sqlx::Error>>;
 
     /// See [`Edit::rows`].
     fn rows(&self) -> usize;
@@ -244,23 +242,16 @@ impl<E: Edit> Order<E> {
         &self,
         connection: &mut DB::Connection,
         now: Timestamp,
-    ) -> Result<Verdict, sqlx::Error> {
-        let mut tx = EditTx {
-            connection,
-            now,
-            actor: &self.actor,
-        };
+    ) -> Result<Made, sqlx::Error> {
+        let mut tx = EditTx::of(connection, &self.actor, now);
         let answer = match self.edit.apply::<DB>(&mut tx).await {
             Ok(answer) => Ok(answer),
             Err(EditError::Refused(refusal)) => Err(refusal),
             Err(EditError::Sql(error)) => return Err(error),
         };
-        let verdict = match &answer {
-            Ok(_) => Verdict::Made,
-            Err(_) => Verdict::Refused,
-        };
+        let made = answer.is_ok().then_some(tx.endings);
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        Ok(verdict)
+        Ok(made)
     }
 }
 
@@ -269,7 +260,7 @@ impl<E: Edit> AnyEdit for Order<E> {
         &'a self,
         connection: &'a mut SqliteConnection,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Verdict, sqlx::Error>> {
+    ) -> BoxFuture<'a, Result<Made, sqlx::Error>> {
         Box::pin(self.apply::<Sqlite>(connection, now))
     }
 
@@ -277,7 +268,7 @@ impl<E: Edit> AnyEdit for Order<E> {
         &'a self,
         connection: &'a mut PgConnection,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Verdict, sqlx::Error>> {
+    ) -> BoxFuture<'a, Result<Made, sqlx::Error>> {
         Box::pin(self.apply::<Postgres>(connection, now))
     }
 

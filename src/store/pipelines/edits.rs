@@ -51,6 +51,9 @@ impl Edit for CreatePipelines {
 
     async fn apply<DB: Dialect>(&self, tx: &mut EditTx<'_, DB>) -> Result<Self::Answer, EditError> {
         let are_new = insert_new(tx, "create", &self.0.iter().collect::<Vec<_>>()).await?;
+        for (run, _) in self.0.iter().zip(&are_new).filter(|(_, is_new)| **is_new) {
+            tx.endings.new_run(run);
+        }
         let answer = self.0.iter().zip(are_new);
         let mut answer: Vec<_> = answer
             .map(|(new, is_new)| Created {
@@ -177,6 +180,7 @@ impl Edit for UpdatePipeline {
                 seen.note(&before, &after);
                 store_seen(tx, &self.id, &seen).await?;
             }
+            tx.endings.run(Some(before.status), &after);
             let (before, after) = differences(&before, &after);
             let entry = entry("update", &self.id, Some(before), after);
             tx.audit(vec![entry]).await?;
@@ -224,6 +228,7 @@ impl Edit for UpdateStage {
             Some(_) => store_stage(tx, &after).await?,
             None => insert_stages(tx, &[&after]).await?,
         }
+        tx.endings.stage(before.map(|stage| stage.status), &after);
         // A run of which a stage goes on is not silent.
         store(tx, &run).await?;
         if let Some(mut seen) = seen {

@@ -106,10 +106,12 @@ async fn insert<DB: Dialect>(
     });
     // Whoever inserts the same run at the same time is waited for.
     let inserted = insert_pipelines(tx, rows).await?;
-    let stages = new
-        .iter()
-        .filter(|(rows, _)| inserted.contains(&rows.pipeline.id))
-        .flat_map(|(rows, _)| &rows.stages);
+    let rows = new.iter().map(|(rows, _)| rows);
+    let rows = rows.filter(|rows| inserted.contains(&rows.pipeline.id));
+    for rows in rows.clone() {
+        tx.endings.new_run(rows);
+    }
+    let stages = rows.flat_map(|rows| &rows.stages);
     for stages in stages.collect::<Vec<_>>().chunks(AT_ONCE) {
         insert_stages(tx, stages).await?;
     }

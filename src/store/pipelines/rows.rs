@@ -176,9 +176,12 @@ pub(super) async fn write<DB: Dialect>(
         register_assets(tx, run.asset_id.as_deref()).await?;
     }
     store(tx, run).await?;
+    tx.endings.run(Some(before.pipeline.status), run);
     let mut new = Vec::new();
     for stage in &after.stages {
-        match before.stages.iter().find(|it| it.id == stage.id) {
+        let stored = before.stages.iter().find(|it| it.id == stage.id);
+        tx.endings.stage(stored.map(|stored| stored.status), stage);
+        match stored {
             Some(stored) if stored == stage => {}
             Some(_) => store_stage(tx, stage).await?,
             None => new.push(stage),

@@ -13,7 +13,7 @@ use tokio::time::error::Elapsed;
 use self::{apply::AT_ONCE, session::Session};
 use super::{Access, open::script};
 use crate::{
-    domain::{ApiError, ErrorId, Fingerprint, Hour, ImportKey, RequestDigest, Timestamp},
+    domain::{ApiError, Endings, ErrorId, Fingerprint, Hour, ImportKey, RequestDigest, Timestamp},
     store::{
         AggregationDelta, Changes, GroupState, ImportedHour, Ingest, MetricTotal, StoreError,
         StoredTrace, TraceIdentity, edit::AnyEdit,
@@ -200,11 +200,19 @@ impl Ingest for PostgresIngest {
         timed!(self, "remember what is imported", count_imported(hours))
     }
 
-    async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError> {
+    async fn edit(
+        &mut self,
+        edits: &[&dyn AnyEdit],
+        now: Timestamp,
+    ) -> Result<Endings, StoreError> {
         timed!(self, "make edits", EDIT_TIME * AT_ONCE, edit(edits, now))
     }
 
-    async fn edit_within(&mut self, edit: &dyn AnyEdit, now: Timestamp) -> Result<(), StoreError> {
+    async fn edit_within(
+        &mut self,
+        edit: &dyn AnyEdit,
+        now: Timestamp,
+    ) -> Result<Endings, StoreError> {
         timed!(
             self,
             "make an edit",

@@ -11,13 +11,13 @@ use sqlx::{Executor, Sqlite, SqliteConnection, sqlite::SqliteConnectOptions};
 use super::{chunks::Chunked, open};
 use crate::{
     domain::{
-        ApiError, ErrorId, Fingerprint, Hour, ImportKey, RequestDigest, Sighting, Timestamp,
-        TraceKey,
+        ApiError, Endings, ErrorId, Fingerprint, Hour, ImportKey, RequestDigest, Sighting,
+        Timestamp, TraceKey,
     },
     store::{
         AggregationDelta, Changes, GroupState, ImportedHour, Ingest, MetricTotal, StoreError,
         StoredTrace, TraceIdentity,
-        edit::{AnyEdit, Verdict, audit_unlinked},
+        edit::{AnyEdit, audit_unlinked},
         effects::{MetricRow, SEEN_EVERY_SECONDS, first_epoch},
         error::During,
         imported,
@@ -369,35 +369,47 @@ impl Ingest for SqliteIngest {
             .during("remember what is imported")
     }
 
-    async fn edit(&mut self, edits: &[&dyn AnyEdit], now: Timestamp) -> Result<(), StoreError> {
+    async fn edit(
+        &mut self,
+        edits: &[&dyn AnyEdit],
+        now: Timestamp,
+    ) -> Result<Endings, StoreError> {
         const DURING: &str = "make edits";
+        let mut endings = Endings::default();
         self.begin().await?;
         for edit in edits {
             self.connection
                 .execute("SAVEPOINT edit")
                 .await
                 .during(DURING)?;
-            let verdict = edit
+            let made = edit
                 .on_sqlite(&mut self.connection, now)
                 .await
                 .during(DURING)?;
-            if verdict == Verdict::Refused {
-                self.connection
-                    .execute("ROLLBACK TO edit")
-                    .await
-                    .during(DURING)?;
+            match made {
+                Some(made) => endings.append(made),
+                None => {
+                    self.connection
+                        .execute("ROLLBACK TO edit")
+                        .await
+                        .during(DURING)?;
+                }
             }
             self.connection
                 .execute("RELEASE edit")
                 .await
                 .during(DURING)?;
         }
-        Ok(())
+        Ok(endings)
     }
 
-    async fn edit_within(&mut self, edit: &dyn AnyEdit, now: Timestamp) -> Result<(), StoreError> {
+    async fn edit_within(
+        &mut self,
+        edit: &dyn AnyEdit,
+        now: Timestamp,
+    ) -> Result<Endings, StoreError> {
         let made = edit.on_sqlite(&mut self.connection, now).await;
-        made.during("make an edit").map(drop)
+        made.during("make an edit").map(Option::unwrap_or_default)
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {

@@ -364,3 +364,92 @@ fn the_audit_log_names_who_asked() {
         assert_eq!(answer.wrong_fields(400), ["X-Redspan-Actor"]);
     });
 }
+
+#[test]
+fn what_ends_is_counted_once_and_goes_on_counting_after_a_kill() {
+    each_kind(|kind| {
+        let mut api = Api::start(kind);
+        let count = |api: &Api, family: &str, parts: &[&str]| {
+            let family = format!("redspan_pipeline_{family}");
+            api.program.metrics().sum(&family, parts)
+        };
+        let status = |api: &Api, id: &str, status: &str, expected| {
+            let path = format!("/api/v1/pipelines/{id}/status");
+            api.post(&path, &json!({"status": status})).body(expected);
+        };
+        for id in ["a", "b", "c", "d"] {
+            let stages = json!([{"stageName": "mesh"}, {"stageName": "rig"}]);
+            api.create(json!({"id": id, "stages": stages}));
+        }
+        let failed = ["name=\"text-to-3d\"", "outcome=\"failed\""];
+        let shown = api.program.metrics();
+        let zeros = |family| {
+            let all = shown.0.iter();
+            let of_family = all.filter(move |(series, _)| series.starts_with(family));
+            of_family.map(|(_, value)| *value).collect::<Vec<_>>()
+        };
+        assert_eq!(zeros("redspan_pipeline_runs_total{"), [0.0; 3]);
+        assert_eq!(zeros("redspan_pipeline_stage_runs_total{"), [0.0; 6]);
+
+        for (id, way) in [("a", "completed"), ("b", "failed"), ("c", "failed")] {
+            status(&api, id, "processing", 200);
+            status(&api, id, way, 200);
+            // Neither the same again nor what is refused counts.
+            status(&api, id, way, 200);
+            status(&api, id, "processing", 409);
+        }
+        // It never was at work: nobody knows how long it took.
+        status(&api, "d", "cancelled", 200);
+        let mesh = "/api/v1/pipelines/b/stages/mesh";
+        api.send("PUT", mesh, &json!({"status": "completed"}))
+            .body(200);
+        let rig = "/api/v1/pipelines/b/stages/rig";
+        for _ in 0..2 {
+            api.send("PUT", rig, &json!({"status": "failed"})).body(200);
+        }
+        // One that is there already, and one that is made over again.
+        api.create(json!({"id": "e", "name": "build"}));
+        api.post(
+            "/api/v1/pipelines",
+            &run(json!({"id": "e", "name": "build"})),
+        )
+        .body(200);
+        let expect = |api: &Api| {
+            for (family, parts, expected) in [
+                ("runs_total", &failed[..], 2.0),
+                ("runs_total", &["outcome=\"completed\""], 1.0),
+                ("runs_total", &["outcome=\"cancelled\""], 1.0),
+                ("runs_total", &["name=\"build\""], 0.0),
+                ("duration_seconds_count", &failed[..], 2.0),
+                ("duration_seconds_count", &[], 3.0),
+                ("duration_seconds_bucket", &["le=\"1\""], 3.0),
+                ("stage_runs_total", &["stage=\"mesh\""], 1.0),
+                (
+                    "stage_runs_total",
+                    &["stage=\"rig\"", "outcome=\"failed\""],
+                    1.0,
+                ),
+                ("stage_runs_total", &[], 2.0),
+            ] {
+                let found = count(api, family, parts);
+                assert!(
+                    (found - expected).abs() < 0.5,
+                    "{family} {parts:?}: {found}"
+                );
+            }
+        };
+        expect(&api);
+        let before = api.program.metrics().data_counters();
+        assert!(before.sum("redspan_pipeline_runs_total", &[]) > 3.0);
+        api.program.kill();
+        api.program = Program::start(&api.database.url, &api.database.environment());
+        assert_eq!(api.program.metrics().data_counters(), before);
+        status(&api, "e", "completed", 200);
+        let builds = count(
+            &api,
+            "runs_total",
+            &["name=\"build\"", "outcome=\"completed\""],
+        );
+        assert!((builds - 1.0).abs() < 0.5, "{builds}");
+    });
+}

@@ -60,7 +60,7 @@ impl Editor for AtTime {
         let mut connection = self.connection.lock().await;
         let now = self.now();
         match connection.edit(&[&*edit], now).await {
-            Ok(()) => {
+            Ok(_) => {
                 connection.commit().await.unwrap();
                 Ok(())
             }

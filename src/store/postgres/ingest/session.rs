@@ -9,13 +9,13 @@ use sqlx::{
 use super::apply::AT_ONCE;
 use crate::{
     domain::{
-        ApiError, ErrorId, Fingerprint, GroupStatus, Hour, ImportKey, RequestDigest, Sighting,
-        Timestamp, TraceKey,
+        ApiError, Endings, ErrorId, Fingerprint, GroupStatus, Hour, ImportKey, RequestDigest,
+        Sighting, Timestamp, TraceKey,
     },
     store::{
         AggregationDelta, GroupState, ImportedHour, MetricTotal, StoreError, StoredTrace,
         TraceIdentity,
-        edit::{AnyEdit, Verdict, audit_unlinked},
+        edit::{AnyEdit, audit_unlinked},
         effects::{MetricRow, SEEN_EVERY_SECONDS, earliest, first_epoch, latest},
         error::During,
         imported,
@@ -125,36 +125,38 @@ impl Session {
         &mut self,
         edits: &[&dyn AnyEdit],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Endings, StoreError> {
         const DURING: &str = "make edits";
+        let mut endings = Endings::default();
         self.begin().await?;
         for edit in edits {
             script(&mut self.connection, "SAVEPOINT edit")
                 .await
                 .during(DURING)?;
-            let verdict = edit
+            let made = edit
                 .on_postgres(&mut self.connection, now)
                 .await
                 .during(DURING)?;
-            if verdict == Verdict::Refused {
-                script(&mut self.connection, "ROLLBACK TO edit")
+            match made {
+                Some(made) => endings.append(made),
+                None => script(&mut self.connection, "ROLLBACK TO edit")
                     .await
-                    .during(DURING)?;
+                    .during(DURING)?,
             }
             script(&mut self.connection, "RELEASE edit")
                 .await
                 .during(DURING)?;
         }
-        Ok(())
+        Ok(endings)
     }
 
     pub(super) async fn edit_within(
         &mut self,
         edit: &dyn AnyEdit,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Endings, StoreError> {
         let made = edit.on_postgres(&mut self.connection, now).await;
-        made.during("make an edit").map(drop)
+        made.during("make an edit").map(Option::unwrap_or_default)
     }
 
     pub(super) async fn take_over(
