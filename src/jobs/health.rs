@@ -7,9 +7,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::{
     clock,
     commit::{CommitQueue, OpenTraceSet},
-    metrics::Metrics,
+    metrics::{Figures, Metrics},
     shutdown::Stop,
-    store::SharedStore,
+    store::{SharedStore, StoreError},
     web::Readiness,
 };
 
@@ -56,12 +56,11 @@ pub async fn watch(health: Health, mut stop: Stop) {
         health.open.expire(clock::now());
         if up && Instant::now() >= figures_due {
             figures_due = Instant::now() + FIGURES_EVERY;
-            match timeout(FIGURES_LIMIT, health.store.unresolved()).await {
-                Ok(Ok(unresolved)) => health
-                    .metrics
-                    .process
-                    .repository
-                    .refresh(clock::now(), &unresolved),
+            match timeout(FIGURES_LIMIT, figures(&health.store)).await {
+                Ok(Ok(figures)) => {
+                    let repository = &health.metrics.process.repository;
+                    repository.refresh(clock::now(), &figures);
+                }
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the repository's figures could not be read");
                 }
@@ -69,4 +68,11 @@ pub async fn watch(health: Health, mut stop: Stop) {
             }
         }
     }
+}
+
+async fn figures(store: &SharedStore) -> Result<Figures, StoreError> {
+    Ok(Figures {
+        unresolved: store.unresolved().await?,
+        runs: store.get_run_figures(clock::now()).await?,
+    })
 }

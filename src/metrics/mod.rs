@@ -4,6 +4,7 @@
 mod data;
 mod deltas;
 mod process;
+mod repository;
 mod sampling;
 mod watched;
 
@@ -13,8 +14,9 @@ pub use data::DataCounters;
 pub use deltas::MetricDeltas;
 pub use process::{
     Commits, Connections, Memory, OtlpRequests, ProcessMetrics, Queue, RecordResult, Records,
-    Repository, Signal, UnresolvedErrors,
+    Signal,
 };
+pub use repository::{Figures, Repository, UnresolvedErrors};
 pub use sampling::SamplingInfo;
 
 /// Both kinds of metrics, and the registry that shows them.

@@ -1,18 +1,13 @@
 //! What this process did and how it stands: counted as it happens, from 0.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, core::Collector, proto::MetricType,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    core::Collector, proto::MetricType,
 };
 
-use super::{data::label_value, sampling::SamplingInfo, watched::Watched};
-use crate::domain::{Category, OTHER, Severity, Timestamp};
+use super::{repository::Repository, sampling::SamplingInfo, watched::Watched};
 
 /// What arrives over OTLP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,9 +99,6 @@ pub struct ProcessMetrics {
     pub(super) series_overflow: IntCounter,
     secrets_scrubbed: IntCounter,
 }
-
-/// Unresolved errors of one service, severity and category.
-pub type UnresolvedErrors = (String, Severity, Category, i64);
 
 impl ProcessMetrics {
     /// Registers each family once.
@@ -402,95 +394,6 @@ impl Memory {
     }
 }
 
-/// `redspan_database_up` and the figures that are read from the database now and then.
-#[derive(Clone)]
-pub struct Repository {
-    database_up: IntGauge,
-    refreshed_at: Gauge,
-    unresolved: IntGaugeVec,
-    shown: Arc<Mutex<BTreeSet<UnresolvedLabels>>>,
-    label_sets: usize,
-    overflow: IntCounter,
-}
-
-type UnresolvedLabels = (String, Severity, Category);
-
-impl Repository {
-    fn register(registry: &Registry, label_sets: usize, overflow: IntCounter) -> Self {
-        Self {
-            database_up: gauge(
-                registry,
-                "redspan_database_up",
-                "1 while the database answers.",
-            ),
-            refreshed_at: registered(
-                registry,
-                Gauge::new(
-                    "redspan_repository_refresh_timestamp_seconds",
-                    "When the figures of the repository were last read; 0 before the first time.",
-                ),
-            ),
-            unresolved: registered(
-                registry,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "redspan_errors_unresolved",
-                        "Errors that nobody has resolved, as of the last refresh.",
-                    ),
-                    &["service_name", "severity", "category"],
-                ),
-            ),
-            shown: Arc::default(),
-            label_sets,
-            overflow,
-        }
-    }
-
-    /// The database answers, or not.
-    pub fn set_up(&self, up: bool) {
-        self.database_up.set(i64::from(up));
-    }
-
-    /// The figures have been read. Label sets beyond the limit are shown as one service `__other__`.
-    ///
-    /// # Panics
-    /// Never: only what is shown is taken out.
-    pub fn refresh(&self, at: Timestamp, unresolved: &[UnresolvedErrors]) {
-        let mut sums = BTreeMap::new();
-        let own = self
-            .label_sets
-            .saturating_sub(Severity::ALL.len() * Category::ALL.len());
-        for (service_name, severity, category, errors) in unresolved {
-            let mut key = (label_value(service_name), *severity, *category);
-            if sums.len() >= own && !sums.contains_key(&key) {
-                OTHER.clone_into(&mut key.0);
-                self.overflow.inc();
-            }
-            *sums.entry(key).or_insert(0) += errors;
-        }
-        for ((service_name, severity, category), errors) in &sums {
-            self.unresolved
-                .with_label_values(&[service_name, severity.as_str(), category.as_str()])
-                .set(*errors);
-        }
-        // What is gone is taken out one by one, so that no scrape finds the others missing.
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let now: BTreeSet<UnresolvedLabels> = sums.into_keys().collect();
-        for (service_name, severity, category) in shown.difference(&now) {
-            let labels = [service_name, severity.as_str(), category.as_str()];
-            self.unresolved
-                .remove_label_values(&labels)
-                .expect("what is shown can be removed");
-        }
-        *shown = now;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "microseconds are exact for the next two centuries"
-        )]
-        self.refreshed_at.set(at.as_micros() as f64 / 1e6);
-    }
-}
-
 fn register_build_info(registry: &Registry) {
     let info: IntGaugeVec = registered(
         registry,
@@ -511,7 +414,7 @@ fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Int
     registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
     registered(registry, IntGauge::new(name, help))
 }
 

@@ -211,7 +211,14 @@ fn unresolved_errors_are_shown_until_they_are_gone_and_folded_beyond_the_limit()
         (name, Severity::Error, Category::Network, 2)
     };
     let many: Vec<_> = (0..1_000).map(errors).collect();
-    repository.refresh(Timestamp::from_micros(1_500_000), &many);
+    let refresh = |micros, unresolved: &[UnresolvedErrors]| {
+        let figures = Figures {
+            unresolved: unresolved.to_vec(),
+            ..Figures::default()
+        };
+        repository.refresh(Timestamp::from_micros(micros), &figures);
+    };
+    refresh(1_500_000, &many);
     let text = metrics.render();
     let shown: Vec<f64> = text
         .lines()
@@ -223,7 +230,7 @@ fn unresolved_errors_are_shown_until_they_are_gone_and_folded_beyond_the_limit()
     let refreshed = "redspan_repository_refresh_timestamp_seconds";
     assert_eq!(value(&text, refreshed), Some(1.5));
 
-    repository.refresh(Timestamp::from_micros(2_000_000), &many[..1]);
+    refresh(2_000_000, &many[..1]);
     let text = metrics.render();
     assert_eq!(text.matches("redspan_errors_unresolved{").count(), 1);
 }
@@ -314,4 +321,36 @@ fn the_sampling_that_says_least_of_the_requests_holds_for_a_while() {
     assert!(shown.contains(&format!(
         "{{kind=\"threshold\",service_name=\"{OTHER}\"}} 1"
     )));
+}
+
+#[test]
+fn a_success_ratio_is_absent_while_no_run_ended() {
+    use crate::store::{EndedInWindow, RunFigures};
+    let metrics = Metrics::new(100);
+    let repository = &metrics.process.repository;
+    let refresh = |ended: [(i64, i64); 3]| {
+        let ended = ended.map(|(completed, failed)| EndedInWindow { completed, failed });
+        let runs = RunFigures {
+            ended,
+            ..RunFigures::default()
+        };
+        let figures = Figures {
+            runs,
+            ..Figures::default()
+        };
+        repository.refresh(Timestamp::EPOCH, &figures);
+        let text = metrics.render();
+        ["1h", "24h", "7d"].map(|window| {
+            let series = format!("redspan_pipeline_success_ratio{{window=\"{window}\"}}");
+            value(&text, &series)
+        })
+    };
+    assert_eq!(refresh([(0, 0); 3]), [None; 3]);
+    let ratios = refresh([(0, 2), (1, 3), (9, 1)]);
+    assert_eq!(ratios, [Some(0.0), Some(0.25), Some(0.9)]);
+    assert_eq!(refresh([(0, 0), (0, 0), (9, 1)]), [None, None, Some(0.9)]);
+    assert_eq!(
+        value(&metrics.render(), "redspan_pipelines{status=\"failed\"}"),
+        Some(0.0)
+    );
 }

@@ -37,9 +37,9 @@ pub use imported::ImportedHour;
 pub use new_error::{InvalidField, NewApiError};
 pub use object::Object;
 pub use pipelines::{
-    Created, GenerationPipelineRepository, GroupedRuns, MergeRuns, NewPipeline, NewStage, Patch,
-    PipelineFailure, PipelineFilter, PipelinePatch, PipelineReader, PipelineStatistics,
-    RunStatistics, RunsBy, StagePatch, StageStatistics,
+    Created, EndedInWindow, GenerationPipelineRepository, GroupedRuns, MergeRuns, NewPipeline,
+    NewStage, Patch, PipelineFailure, PipelineFilter, PipelinePatch, PipelineReader,
+    PipelineStatistics, RunFigures, RunStatistics, RunsBy, StagePatch, StageStatistics,
 };
 pub use reader::{AuditRecord, Dialect, ReadsSql, RequestHour, SqlReader};
 

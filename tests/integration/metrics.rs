@@ -11,7 +11,8 @@ use redspan::{
         Category, EndedRuns, Endings, ErrorLabels, PipelineStatus, Sampling, Series, Severity,
         StageStatus, Timestamp,
     },
-    metrics::{MetricDeltas, Metrics, RecordResult, Signal},
+    metrics::{Figures, MetricDeltas, Metrics, RecordResult, Signal},
+    store::{EndedInWindow, RunFigures},
 };
 
 use super::skip::skipped;
@@ -66,15 +67,26 @@ pub fn busy() -> Metrics {
     let now = Timestamp::from_micros(1_700_000_000_000_000);
     process.sampling.tell("shop/cart", Sampling::Threshold, now);
     process.repository.set_up(true);
-    process.repository.refresh(
-        now,
-        &[(
-            "shop/cart".to_owned(),
-            Severity::Error,
-            Category::Database,
-            9,
-        )],
+    let unresolved = (
+        "shop/cart".to_owned(),
+        Severity::Error,
+        Category::Database,
+        9,
     );
+    let figures = Figures {
+        unresolved: vec![unresolved],
+        runs: RunFigures {
+            by_status: [
+                (PipelineStatus::Completed, 3),
+                (PipelineStatus::Processing, 2),
+            ]
+            .into(),
+            ended: [(0, 0), (1, 1), (3, 1)]
+                .map(|(completed, failed)| EndedInWindow { completed, failed }),
+            stuck: 1,
+        },
+    };
+    process.repository.refresh(now, &figures);
     metrics
 }
 

@@ -3,6 +3,7 @@
 
 mod edits;
 mod failures;
+mod figures;
 mod filter;
 mod held;
 mod merge_runs;
@@ -13,6 +14,7 @@ mod rows;
 mod statistics;
 
 pub use edits::Created;
+pub use figures::{EndedInWindow, RunFigures, WINDOWS};
 pub use filter::PipelineFilter;
 pub use merge_runs::MergeRuns;
 pub use new_pipeline::{NewPipeline, NewStage};
@@ -83,4 +85,7 @@ pub trait PipelineReader: Send + Sync + 'static {
         by: RunsBy,
         now: Timestamp,
     ) -> Result<Vec<GroupedRuns>, StoreError>;
+
+    /// Figures over all runs, from indexes alone, for /metrics.
+    async fn get_run_figures(&self, now: Timestamp) -> Result<RunFigures, StoreError>;
 }

@@ -12,6 +12,7 @@ mod matching;
 pub(super) mod pipelines;
 mod requests;
 pub(super) mod rows;
+mod run_figures;
 mod run_statistics;
 mod statement;
 mod traces;

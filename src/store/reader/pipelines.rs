@@ -8,7 +8,7 @@ use crate::{
     domain::{Pipeline, PipelineId, PipelineStatus, PipelineWithStages, Stage, Timestamp},
     store::{
         Cursor, GroupedRuns, Page, PageRequest, PipelineFilter, PipelineReader, PipelineStatistics,
-        RunsBy, StoreError,
+        RunFigures, RunsBy, StoreError,
     },
 };
 
@@ -91,6 +91,10 @@ impl<T: ReadsSql> PipelineReader for T {
         now: Timestamp,
     ) -> Result<Vec<GroupedRuns>, StoreError> {
         self.reader().get_grouped_runs(filter, by, now).await
+    }
+
+    async fn get_run_figures(&self, now: Timestamp) -> Result<RunFigures, StoreError> {
+        self.reader().get_run_figures(now).await
     }
 }
 

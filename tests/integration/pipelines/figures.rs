@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use redspan::{
     domain::PipelineStatus,
     store::{
-        NewPipeline, Page, PageRequest, Patch, PipelineFailure, PipelineFilter, PipelinePatch,
-        PipelineStatistics, RunStatistics,
+        EndedInWindow, NewPipeline, Page, PageRequest, Patch, PipelineFailure, PipelineFilter,
+        PipelinePatch, PipelineStatistics, RunFigures, RunStatistics,
     },
 };
 
@@ -182,6 +182,72 @@ fn what_has_expired_and_what_is_silent_is_found_longest_first() {
         assert_eq!(stuck(5).await, ["a", "c"]);
         runs.pipelines.delete(&id("a")).await.unwrap();
         assert_eq!(expired(30).await, ["b", "c"]);
+        runs.end().await;
+    });
+}
+
+#[test]
+fn the_figures_of_metrics_are_of_windows_that_move_on() {
+    on_each_database(async |database| {
+        use PipelineStatus::{Cancelled, Completed, Failed, Initializing, Processing};
+        const HOUR: i64 = 3_600;
+        let runs = Runs::new(database).await;
+        let read = async || runs.store.get_run_figures(runs.now()).await.unwrap();
+        assert_eq!(read().await, RunFigures::default());
+        for (name, end) in [
+            ("a", Completed),
+            ("b", Failed),
+            ("c", Completed),
+            ("d", Cancelled),
+        ] {
+            run_for(&runs, name, 1, end).await;
+        }
+        runs.create(new_run("silent")).await;
+        run_for(&runs, "hidden", 1, Failed).await;
+        runs.pipelines.delete(&id("hidden")).await.unwrap();
+        runs.pass(HOUR - 10);
+        let statuses = [
+            (Initializing, 1),
+            (Completed, 2),
+            (Failed, 1),
+            (Cancelled, 1),
+        ];
+        let ended = |windows: [(i64, i64); 3]| {
+            windows.map(|(completed, failed)| EndedInWindow { completed, failed })
+        };
+        let mut expected = RunFigures {
+            by_status: statuses.into(),
+            ended: ended([(2, 1); 3]),
+            stuck: 0,
+        };
+        assert_eq!(read().await, expected);
+
+        runs.pass(10);
+        run_for(&runs, "e", 1, Failed).await;
+        expected.by_status.insert(Failed, 2);
+        expected.ended = ended([(0, 1), (2, 2), (2, 2)]);
+        expected.stuck = 1;
+        assert_eq!(read().await, expected);
+
+        // Something of it happened: it is not stuck any more.
+        let pipelines = &runs.pipelines;
+        let further = pipelines.update_progress(&id("silent"), 1, None).await;
+        further.unwrap().unwrap();
+        let begun = pipelines
+            .update_status(&id("silent"), Processing, PipelineFailure::default())
+            .await;
+        begun.unwrap().unwrap();
+        expected.by_status.remove(&Initializing);
+        expected.by_status.insert(Processing, 1);
+        expected.stuck = 0;
+        assert_eq!(read().await, expected);
+        runs.pass(25 * HOUR);
+        expected.ended = ended([(0, 0), (0, 0), (2, 2)]);
+        expected.stuck = 1;
+        assert_eq!(read().await, expected);
+        runs.pass(7 * 24 * HOUR);
+        expected.ended = ended([(0, 0); 3]);
+        assert_eq!(read().await, expected);
         runs.end().await;
     });
 }

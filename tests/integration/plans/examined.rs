@@ -51,6 +51,11 @@ enum Counter {
 impl Watched {
     /// A reader of this database, which is filled.
     pub async fn new(database: &Database) -> Self {
+        Self::with(database, &[]).await
+    }
+
+    /// The same with settings of PostgreSQL's.
+    pub async fn with(database: &Database, settings: &[(&str, &str)]) -> Self {
         match database.kind {
             Kind::Sqlite => {
                 let options = SqliteConnectOptions::from_str(&database.url).unwrap();
@@ -81,6 +86,7 @@ impl Watched {
                     ("auto_explain.log_timing", "off"),
                     ("auto_explain.log_format", "json"),
                 ]);
+                let options = options.options(settings.iter().copied());
                 let pool = PgPoolOptions::new().max_connections(1);
                 let pool = pool.connect_with(options).await.unwrap();
                 let plans = plans(&name).len();
@@ -93,6 +99,29 @@ impl Watched {
                 }
             }
         }
+    }
+
+    /// The answer, and how many rows of tables were looked at for it that no index held whole; `None`
+    /// on SQLite, which does not tell.
+    pub async fn ask_for_rows<T>(
+        &mut self,
+        question: impl AsyncFnOnce(&dyn Reads) -> T,
+    ) -> (T, Option<f64>) {
+        let seen = match &self.counter {
+            Counter::Sqlite { .. } => 0,
+            Counter::Postgres { plans, .. } => *plans,
+        };
+        let (answer, _) = self.ask(question).await;
+        let rows = match &self.counter {
+            Counter::Sqlite { .. } => None,
+            Counter::Postgres { database, .. } => {
+                let plans = plans(database);
+                let not_by_index = |kind: &str| kind != "Index Only Scan";
+                let rows = plans[seen..].iter().map(|it| scanned(it, not_by_index));
+                Some(rows.sum())
+            }
+        };
+        (answer, rows)
     }
 
     /// The answer, and how many rows and entries were looked at for it; on SQLite at most.
@@ -116,7 +145,11 @@ impl Watched {
                     clippy::cast_sign_loss,
                     reason = "a count"
                 )]
-                let examined = new.iter().map(scanned).sum::<f64>().round() as u64;
+                let examined = new
+                    .iter()
+                    .map(|it| scanned(it, |_| true))
+                    .sum::<f64>()
+                    .round() as u64;
                 examined
             }
         };
@@ -157,13 +190,15 @@ fn plans(database: &str) -> Vec<Value> {
     plans
 }
 
-/// Rows and index entries that the scans below this node came by, those that they left out too.
-fn scanned(node: &Value) -> f64 {
+/// Rows and index entries that the scans of some kinds below this node came by, those that they left
+/// out too.
+fn scanned(node: &Value, counts: impl Fn(&str) -> bool + Copy) -> f64 {
     let number = |key: &str| node[key].as_f64().unwrap_or(0.0);
     let kind = node["Node Type"].as_str().unwrap();
     // What is scanned again has been counted where it was made.
-    let is_table =
-        kind.ends_with("Scan") && !["CTE Scan", "Subquery Scan", "WorkTable Scan"].contains(&kind);
+    let is_table = kind.ends_with("Scan")
+        && !["CTE Scan", "Subquery Scan", "WorkTable Scan"].contains(&kind)
+        && counts(kind);
     let rows = number("Actual Rows")
         + number("Rows Removed by Filter")
         + number("Rows Removed by Index Recheck");
@@ -173,5 +208,5 @@ fn scanned(node: &Value) -> f64 {
         0.0
     };
     let below = node["Plans"].as_array().into_iter().flatten();
-    own + below.map(scanned).sum::<f64>()
+    own + below.map(|it| scanned(it, counts)).sum::<f64>()
 }

@@ -344,6 +344,26 @@ fn a_page_of_runs_costs_little_whatever_the_filter_and_however_many_match() {
 }
 
 #[test]
+fn figures_of_metrics_need_no_rows_of_finished_runs() {
+    on_each_database(async |database| {
+        fill::runs(&database, errors()).await;
+        let now = Timestamp::from_micros(fill::FIRST).plus_seconds(9 * 86_400);
+        // The runs here are so short that PostgreSQL reads all of them as quickly as the index.
+        let mut watched = Watched::with(&database, &[("enable_seqscan", "off")]).await;
+        let (figures, rows) = watched
+            .ask_for_rows(async |reader| reader.get_run_figures(now).await.unwrap())
+            .await;
+        assert_eq!(figures.by_status.values().sum::<i64>(), errors());
+        // The unfinished ones: whether they are silent their rows say.
+        assert!(rows.is_none_or(|rows| rows <= 1_000.0), "{rows:?}");
+        timings::tell(&database, "figures of /metrics", async |store| {
+            store.get_run_figures(now).await.unwrap();
+        })
+        .await;
+    });
+}
+
+#[test]
 fn a_page_of_hours_costs_little_whatever_the_filter() {
     on_each_database(async |database| {
         let errors = errors();
