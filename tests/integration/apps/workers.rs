@@ -25,7 +25,7 @@ use super::{example, file, note_that_ran, python};
 use crate::{
     checker::{Checker, Dump},
     databases::{Database, Kind},
-    program::{Program, agent},
+    program::{Program, Samples, agent},
     repository::World,
 };
 
@@ -435,6 +435,49 @@ async fn assert_told(
     world.end().await
 }
 
+/// That each run and each stage that ended is counted once, as it ended first: one that was tried
+/// again may have failed by then.
+fn assert_counted(metrics: &Samples) {
+    let count = |family: &str, outcome: &str| {
+        let family = format!("redspan_pipeline_{family}");
+        metrics.sum(&family, &[&format!("outcome=\"{outcome}\"")])
+    };
+    let (mut runs, mut stages) = (BTreeMap::new(), BTreeMap::new());
+    for ending in (0..RUNS).map(Ending::of) {
+        *runs.entry(ending.status.as_str()).or_insert(0.0) += 1.0;
+        for status in ending.stages {
+            *stages.entry(status.as_str()).or_insert(0.0) += 1.0;
+        }
+    }
+    let unfinished = runs.remove(PipelineStatus::Processing.as_str());
+    assert!(unfinished.is_some(), "{runs:?}");
+    for (family, expected) in [
+        ("runs_total", &runs),
+        ("duration_seconds_count", &runs),
+        ("stage_runs_total", &stages),
+    ] {
+        let found: BTreeMap<_, _> = (expected.keys())
+            .map(|outcome| (*outcome, count(family, outcome)))
+            .collect();
+        let sum = |of: &BTreeMap<_, f64>| of.values().sum::<f64>();
+        assert!(
+            (sum(&found) - sum(expected)).abs() < 0.5,
+            "{family} {found:?}"
+        );
+        for (outcome, found) in found {
+            let (least, most) = match outcome {
+                "failed" => (expected[outcome], f64::INFINITY),
+                "completed" => (0.0, expected[outcome]),
+                _ => (expected[outcome], expected[outcome]),
+            };
+            assert!(
+                (least..=most).contains(&found),
+                "{family} {outcome}: {found}"
+            );
+        }
+    }
+}
+
 /// Everything but the ledger of requests, and what is remembered of traces: once something failed in
 /// one, of spans that come again, too.
 async fn dump(database: &Database) -> Dump {
@@ -457,6 +500,7 @@ fn is_told_exactly(worker: &Worker) {
     for (database, mut program) in databases.into_iter().zip(programs) {
         let kind = database.kind;
         eprintln!("on {kind:?}");
+        assert_counted(&program.metrics());
         assert!(program.terminate().success());
         let database = runtime.block_on(assert_told(database, worker, began, ended));
 
