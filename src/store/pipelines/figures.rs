@@ -12,7 +12,7 @@ pub const WINDOWS: [(&str, i64); 3] = [("1h", 3_600), ("24h", 86_400), ("7d", 60
 pub struct RunFigures {
     /// Where they stand; statuses of none are left out.
     pub by_status: BTreeMap<PipelineStatus, i64>,
-    /// For each of the [`WINDOWS`] the completed and the failed ones that ended in it.
+    /// For each window (1 h, 24 h, 7 d) the completed and the failed ones that ended in it.
     pub ended: [EndedInWindow; WINDOWS.len()],
     /// Those that are not finished and were silent for an hour.
     pub stuck: i64,
