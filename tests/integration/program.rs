@@ -258,7 +258,9 @@ impl Samples {
             "redspan_errors_total",
             "redspan_errors_merged_rows_total",
             "redspan_error_groups",
-            "redspan_pipeline_",
+            "redspan_pipeline_runs_total",
+            "redspan_pipeline_stage_runs_total",
+            "redspan_pipeline_duration_seconds",
         ];
         Self(
             self.0
